@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+VENV ?= .venv
+PYTHON ?= python3.11
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.nunatak-installed
+CHECKED := $(VENV)/.nunatak-check-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+install: $(STAMP)  ## make the virtual environment
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(CHECKED): $(STAMP)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
+	touch $@
+
+demo: $(STAMP)  ## measure a small synthetic Antarctica whose truth is known
+	$(VENV)/bin/nunatak demo
+
+test: $(STAMP)  ## run every test this machine can run
+	$(PY) -m pytest
+
+check: $(CHECKED)  ## what CI runs: format, lint, types, imports, tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/lint-imports
+	$(PY) -m pytest
+
+bench: $(STAMP)  ## throughput and memory against named peers
+	@for name in $$(cd tests/benchmarks && ls [a-z]*.py | sed 's/\.py//'); do \
+	  $(PY) -m tests.benchmarks.$$name || exit 1; done
+
+clean:  ## remove the environment, caches and the demo's output
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache nunatak-demo build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

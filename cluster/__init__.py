@@ -1,0 +1,1 @@
+"""Where it runs: schedulers, stores, ledgers. Knows nothing of ice."""

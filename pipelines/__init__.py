@@ -1,0 +1,1 @@
+"""What is computed: kernels, flows, synthetic worlds and the command line."""

@@ -1,0 +1,1 @@
+"""The pictures people expect of each product, drawn from finished arrays."""

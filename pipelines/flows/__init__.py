@@ -1,0 +1,1 @@
+"""One file per product: open lazily, compute, stream out."""

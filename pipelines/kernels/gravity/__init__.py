@@ -1,0 +1,1 @@
+"""Stokes coefficients to surface mass: spherical harmonics of the gravity field."""

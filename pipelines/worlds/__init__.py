@@ -1,0 +1,1 @@
+"""Synthetic Antarctica with known truth: the demo runs on it, tests too."""

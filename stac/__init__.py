@@ -1,0 +1,1 @@
+"""What data exist: catalogues, items, readers. Knows nothing of machines."""

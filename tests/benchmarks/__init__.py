@@ -1,0 +1,1 @@
+"""Throughput and memory against named peers, one JSON line each."""
