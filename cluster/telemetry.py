@@ -1,0 +1,239 @@
+"""What a run says while it works: logs and progress, on standard error only.
+
+Standard output belongs to results: with ``--json`` its last line is one JSON object, and nothing
+here may get between a script and that line. On a terminal, progress is a bar; everywhere else (a
+job log, a pod, a pipe) it is a plain line every few seconds. ``NUNATAK_LOG=json`` makes each log
+line one JSON object. Secrets never reach either form.
+"""
+
+import json as json_format
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+HIDDEN: Final = "***"
+
+_SECRET_NAME = re.compile(
+    r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE_KEY|API_?KEY|ACCESS_KEY", re.IGNORECASE
+)
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)[^/\s@]+@")
+_ASSIGNED = re.compile(
+    r"(?P<name>[\w.-]*(?:secret|password|passwd|token|api_?key|access_key)[\w.-]*[\"']?\s*[=:]\s*"
+    r"[\"']?|X-Amz-(?:Signature|Credential|Security-Token)=)(?P<value>[^\s\"'&;,]+)",
+    re.IGNORECASE,
+)
+# Shorter values (a region, "true", "1") would blank ordinary words out of every message.
+_SHORTEST_SECRET = 6
+
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+logger = logging.getLogger(__name__)
+
+
+def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return ``text`` without secrets.
+
+    Hidden are the values of environment variables whose names say that they are secret, user names
+    and passwords inside URLs, and values assigned to a name such as ``token=`` or ``password:``.
+
+    Examples
+    --------
+    >>> redact("PUT http://ann:hunter2@store:9000/ice?X-Amz-Signature=3fa8", {})
+    'PUT http://***@store:9000/ice?X-Amz-Signature=***'
+    >>> redact("tried with wJalrXUtn", {"AWS_SECRET_ACCESS_KEY": "wJalrXUtn"})
+    'tried with ***'
+    """
+    source = os.environ if environment is None else environment
+    secrets = {
+        value
+        for name, value in source.items()
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
+    }
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
+    return _ASSIGNED.sub(rf"\g<name>{HIDDEN}", text)
+
+
+class _PlainFormatter(logging.Formatter):
+    """One line: time, level, logger, message; a traceback only for defects."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        return datetime.fromtimestamp(record.created, UTC).strftime(datefmt or "%Y-%m-%dT%H:%M:%SZ")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message and whatever ``extra`` holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        for name, value in vars(record).items():
+            if name not in _STANDARD_FIELDS:
+                entry[name] = _without_secrets(name, value)
+        if record.exc_info:
+            entry["exception"] = redact(self.formatException(record.exc_info))
+        return json_format.dumps(entry, ensure_ascii=False, default=str)
+
+
+def _without_secrets(name: str, value: object) -> object:
+    if _SECRET_NAME.search(name):
+        return HIDDEN
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact(str(value))
+
+
+class _StandardErrorHandler(logging.StreamHandler[Any]):
+    """Writes to whatever ``sys.stderr`` is now, not to what it was when logging was set up."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def configure_logging(*, json: bool | None = None, level: int = logging.INFO) -> None:
+    """Send the logs of our packages to standard error, redacted.
+
+    Repeating the call replaces the earlier choice. Libraries speak from warnings upwards.
+
+    Parameters
+    ----------
+    json : bool, optional
+        One JSON object a line, or plain lines; None asks ``NUNATAK_LOG`` (``json`` or ``plain``).
+    level : int
+        Least level of ``cluster``, ``stac`` and ``pipelines``.
+    """
+    structured = os.environ.get("NUNATAK_LOG", "").lower() == "json" if json is None else json
+    handler = _StandardErrorHandler()
+    handler.setFormatter(_JsonFormatter() if structured else _PlainFormatter())
+    root = logging.getLogger()
+    for former in [each for each in root.handlers if isinstance(each, _StandardErrorHandler)]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for package in ("cluster", "stac", "pipelines", "nunatak"):
+        logging.getLogger(package).setLevel(level)
+
+
+class Progress(Protocol):
+    """Counts finished pieces of work."""
+
+    def advance(self, n: int = 1, note: str | None = None) -> None:
+        """Count ``n`` more pieces as finished, with a word about the last."""
+
+
+@contextmanager
+def progress(total: int, label: str, *, every: float = 5.0) -> Iterator[Progress]:
+    """Show how far a stage is: a bar on a terminal, plain log lines elsewhere.
+
+    Parameters
+    ----------
+    total : int
+        Number of pieces of work.
+    label : str
+        What is being done.
+    every : float
+        Least time between two log lines [s]; there is always one at the end.
+
+    Yields
+    ------
+    Progress
+        Call its ``advance`` for each finished piece, from one thread or many.
+    """
+    if sys.stderr.isatty() and not os.environ.get("NUNATAK_LOG"):
+        with _bar() as display:
+            yield _Bar(display, display.add_task(label, total=total, note=""))
+        return
+    lines = _Lines(total, label, every)
+    try:
+        yield lines
+    finally:
+        lines.report()
+
+
+def _bar() -> "RichProgress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=Console(stderr=True),
+    )
+
+
+class _Bar:
+    def __init__(self, display: "RichProgress", task: "TaskID") -> None:
+        self._display = display
+        self._task = task
+
+    def advance(self, n: int = 1, note: str | None = None) -> None:
+        """Move the bar."""
+        if note is not None:
+            self._display.update(self._task, note=redact(note))
+        self._display.advance(self._task, n)
+
+
+class _Lines:
+    def __init__(self, total: int, label: str, every: float) -> None:
+        self._total = total
+        self._label = label
+        self._every = every
+        self._done = 0
+        self._note: str | None = None
+        self._started = self._reported = time.monotonic()
+
+    def advance(self, n: int = 1, note: str | None = None) -> None:
+        """Count, and speak when the last line is old enough."""
+        self._done += n
+        self._note = note if note is not None else self._note
+        if time.monotonic() - self._reported >= self._every:
+            self.report()
+
+    def report(self) -> None:
+        """Log one line: what, how many of how many, for how long, the last note."""
+        self._reported = time.monotonic()
+        seconds = self._reported - self._started
+        note = f", {self._note}" if self._note else ""
+        logger.info(
+            "%s: %d of %d in %.0f s%s",
+            self._label,
+            self._done,
+            self._total,
+            seconds,
+            note,
+            extra={"done": self._done, "total": self._total, "seconds": round(seconds, 3)},
+        )
