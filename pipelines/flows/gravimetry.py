@@ -1,0 +1,205 @@
+"""Gravimetry: monthly gravity fields → ensemble of surface mass rates, by region and on a map.
+
+Sasgen et al. (2019), sections 2.1, 2.6 and 3.3. The stages, each a set of keys:
+
+======== ============================================ ==================================
+stage    keys                                         writes
+======== ============================================ ==================================
+prepare  ``mask``, ``kernels``, ``month/2011-02`` …   mask, region kernels, Stokes fields
+trend    ``trend``                                    time model of every coefficient
+localise ``localise/mean``, ``…/perturbation/0`` …    surface mass of the factors
+sums     ``regions``, ``map/0`` …                     region sums, covariance, series, map
+======== ============================================ ==================================
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import lifecycle, settings
+from pipelines.flows import gravimetry_arrays as arrays
+from pipelines.flows import gravimetry_inputs as inputs
+from pipelines.flows import gravimetry_regions as regions
+from pipelines.flows import gravimetry_results as results
+from pipelines.flows import gravimetry_stages as stages
+from pipelines.kernels import geodesy, trends
+from pipelines.kernels.gravity import filters, harmonics, love_numbers, sphere, stokes
+from pipelines.lifecycle import MIB, ByKind, Plan, Stage
+from stac import contracts
+
+if TYPE_CHECKING:
+    from pipelines.settings import Run
+
+MAP_HALF_WIDTH_M = 3_040_000.0
+"""Half the width of the map [m]: the grounded ice, its shelves and the 300 km buffer."""
+
+MAP_ROWS = 19
+"""Rows of one map key: a quarter of a 40 km map holds 60 MiB of Legendre functions."""
+
+
+def plan(run: Run) -> Plan:
+    """Resolve the inputs of ``run`` and lay out its stages; nothing is computed.
+
+    Raises
+    ------
+    pipelines.flows.gravimetry_inputs.InputError, stac.contracts.ContractError
+        The catalogue does not hold what the run file asks for.
+    """
+    found = inputs.resolve(run)
+    layout = _layout(run, found)
+    checksums = inputs.checksums(found.items)
+    return Plan(
+        product="gravimetry",
+        output=run.output,
+        run_id=settings.run_id(run, checksums),
+        run_text=settings.resolved(run),
+        description={**settings.describe(run), **checksums},
+        inputs=found.items,
+        stages=_stages(run, found, layout),
+        batch=run.choices.batch,
+        template=functools.partial(arrays.create, layout=layout),
+        tell=functools.partial(results.tell, run=run, found=found, layout=layout),
+        bytes_to_write=layout.bytes(),
+        notes=_notes(found),
+    )
+
+
+def time_model(run: Run) -> trends.TimeModel:
+    """Return the time model of the run; its epoch is the middle of the period unless named."""
+    epoch = run.choices.reference_epoch
+    if epoch is None:
+        epoch = middle_of_period(run.period)
+    return trends.TimeModel(
+        reference_epoch=epoch,
+        terms=tuple(run.choices.terms),
+        mission_change=run.choices.mission_change,
+    )
+
+
+def middle_of_period(period: tuple[dt.date, dt.date]) -> float:
+    """Return the middle of a period whose end is inclusive, in decimal years."""
+    first = np.array([np.datetime64(period[0], "s")])
+    after = np.array([np.datetime64(period[1], "s") + np.timedelta64(86_400, "s")])
+    return float(stokes.mid_epochs(first, after)[0])
+
+
+def _layout(run: Run, found: inputs.GravimetryInputs) -> arrays.Layout:
+    choices, model = run.choices, time_model(run)
+    polygons = contracts.open_regions(found.regions)
+    x, y = map_axes(choices.map.spacing_km)
+    return arrays.Layout(
+        j_max=choices.j_max,
+        mask_degree=choices.mask.degree,
+        result_degree=choices.result_degree,
+        parameters=tuple(trends.parameter_names(model)),
+        members=choices.members,
+        gia=tuple(item.id for item in found.gia),
+        regions=regions.region_names(list(polygons.region), list(polygons.group)),
+        start=found.start,
+        end=found.end,
+        epochs=found.epochs,
+        x=x,
+        y=y,
+        map_rows=MAP_ROWS,
+        attributes=results.provenance(run, found),
+    )
+
+
+def map_axes(spacing_km: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the cell centres of the map, x eastward and y southward in the image sense [m]."""
+    spacing = 1_000.0 * spacing_km
+    count = int(np.ceil(MAP_HALF_WIDTH_M / spacing))
+    x = (np.arange(-count, count) + 0.5) * spacing
+    return x, x[::-1].copy()
+
+
+def _stages(
+    run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout
+) -> tuple[Stage, ...]:
+    choices, field = run.choices, 16 * (run.choices.j_max + 1) ** 2
+    months = {month.key: month for month in found.months}
+    factors = _surface_mass_factors(run, found)
+    trend_index = layout.parameters.index("trend")
+    names = ["localise/mean"]
+    names += [f"localise/perturbation/{i}" for i in range(choices.members)]
+    names += [f"localise/gia/{name}" for name in layout.gia]
+    latitude, longitude = _map_nodes(layout, choices.latitude)
+    gaussian = filters.gaussian_weights(
+        choices.result_degree, radius_km=choices.figures.gaussian_km
+    )
+    bands = tuple(f"map/{row}" for row in range(0, len(layout.y), MAP_ROWS))
+    series = len(months) * field
+    result = 16 * (choices.result_degree + 1) ** 2
+    prepare = ByKind({
+        "mask": regions.MaskJob(
+            found.grounded_ice.to_dict(transform_hrefs=False), choices.mask.degree,
+            choices.mask.inner_km, choices.mask.outer_km, choices.latitude,
+        ),
+        "kernels": regions.KernelJob(
+            found.regions.to_dict(transform_hrefs=False), 1_000.0 * choices.region_spacing_km,
+            choices.result_degree, choices.latitude,
+        ),
+        "month": stages.MonthJob(months, choices.j_max),
+    })  # fmt: skip
+    fit = stages.TrendJob(time_model(run), found.epochs, choices.weights)
+    localise = stages.LocaliseJob(
+        factors, trend_index, choices.members, choices.seed, choices.centred,
+        _gia_rates(run, found), choices.result_degree,
+    )  # fmt: skip
+    sums = ByKind({
+        "regions": stages.RegionJob(
+            factors, choices.j_max, trend_index, time_model(run).reference_epoch, found.epochs
+        ),
+        "map": stages.MapJob(latitude, longitude, MAP_ROWS, gaussian),
+    })  # fmt: skip
+    ensemble = (choices.members + len(layout.gia) + 2) * result
+    return (
+        Stage("prepare", ("mask", "kernels", *months), prepare, 900 * MIB, 0.15,
+              "2 km raster of the regions and the lattice of their weights"),
+        Stage("trend", ("trend",), fit, 4 * series + 64 * MIB, 2.0,
+              "all months of all coefficients, and their residuals"),
+        Stage("localise", tuple(names), localise, choices.members * field + 40 * result, 0.3,
+              "all perturbations, one field on the Gauss grid"),
+        Stage("sums", ("regions", *bands), sums,
+              2 * series + 3 * (ensemble + len(layout.regions) * result) + 128 * MIB, 1.0,
+              "factors of the ensemble, region kernels, a band of the map"),
+    )  # fmt: skip
+
+
+def _surface_mass_factors(run: Run, found: inputs.GravimetryInputs) -> NDArray[np.float64]:
+    """Return kg m⁻² per Stokes coefficient for degrees 0 to j_max, Love numbers in the run's frame."""
+    load = contracts.open_item(found.love_numbers).load()  # a few thousand numbers
+    k = love_numbers.in_frame(
+        load.h.values, load.l.values, load.k.values, frame=run.choices.frame, k1=run.choices.k1
+    )
+    return love_numbers.surface_mass_factors(k, j_max=run.choices.j_max)
+
+
+def _gia_rates(run: Run, found: inputs.GravimetryInputs) -> dict[str, NDArray[np.float64]]:
+    """Return the Stokes rates of each GIA model, degree 1 left to the geocentre series."""
+    rates = {}
+    for item in found.gia:
+        rate = contracts.open_item(item).load().stokes_rate.values  # one field
+        rate = harmonics.truncate(rate, run.choices.j_max).copy()
+        rate[:, :2] = 0.0  # degree 0 is conserved; TN-13 has its own GIA removed (record 0006)
+        rates[item.id] = rate
+    return rates
+
+
+def _map_nodes(
+    layout: arrays.Layout, reading: sphere.Reading
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = np.meshgrid(layout.x, layout.y)
+    latitude, longitude = geodesy.inverse_polar_stereographic(x, y)
+    return sphere.latitude_on_sphere(latitude, reading=reading), longitude
+
+
+def _notes(found: inputs.GravimetryInputs) -> tuple[str, ...]:
+    dropped = [f"{month.key}: {month.dropped}" for month in found.months if month.dropped]
+    outside = [f"{name}: touches the period, its middle is outside" for name in found.left_out]
+    return (*dropped, *outside)

@@ -1,0 +1,235 @@
+"""What a gravimetry run reads: months, low degrees, Love numbers, GIA models, polygons.
+
+Everything here is small (tables, labels, two hundred item records); the monthly coefficients
+themselves are opened on the workers, one month a task.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.kernels.gravity import low_degrees, stokes
+from pipelines.lifecycle import InputItem
+from stac import contracts
+from stac.catalogue import Catalogue, open_catalogue
+
+if TYPE_CHECKING:
+    import pystac
+    from pipelines.settings import Run
+
+DATES = NDArray[np.datetime64]
+
+
+class InputError(ValueError):
+    """The catalogue does not hold what the run file asks for."""
+
+
+@dataclass(frozen=True)
+class Month:
+    """One monthly field: where it is, when it is, and what replaces its low degrees."""
+
+    key: str
+    index: int
+    item: Mapping[str, Any]
+    replacements: Mapping[str, float]
+    notes: str = ""
+    dropped: str = ""
+
+
+@dataclass(frozen=True)
+class GravimetryInputs:
+    """The resolved inputs of a gravimetry run."""
+
+    items: tuple[InputItem, ...]
+    months: tuple[Month, ...]
+    start: DATES
+    end: DATES
+    epochs: NDArray[np.float64]
+    love_numbers: pystac.Item
+    gia: tuple[pystac.Item, ...]
+    regions: pystac.Item
+    grounded_ice: pystac.Item
+    left_out: tuple[str, ...]
+
+
+def resolve(run: Run) -> GravimetryInputs:
+    """Find every input of ``run`` in its catalogue and match the low degrees to the months."""
+    catalogue = open_catalogue(run.catalogue)
+    fields, left_out = _months_in_period(catalogue, run)
+    start, end = _windows(fields)
+    stokes.refuse_overlaps(start, end, [item.id for item in fields], limit=run.choices.overlap_limit)
+    epochs = stokes.mid_epochs(start, end)
+    sources = {
+        "degree_one": _single(catalogue, run.inputs.degree_one, "degree_one"),
+        "low_degrees": _single(catalogue, run.inputs.low_degrees, "low_degrees"),
+    }
+    months = _replace_low_degrees(run, fields, start, end, epochs, sources)
+    love = _single(catalogue, run.inputs.love_numbers, "love_numbers")
+    gia = tuple(i for name in run.inputs.gia for i in _all(catalogue, name, "gia"))
+    regions = _single(catalogue, run.regions, "regions")
+    grounded = _single(catalogue, run.inputs.grounded_ice, "grounded_ice")
+    roles = [("gravity", i) for i in fields] + [(role, i) for role, i in sources.items()]
+    roles += [("love_numbers", love), *(("gia", i) for i in gia)]
+    roles += [("regions", regions), ("grounded_ice", grounded)]
+    return GravimetryInputs(
+        items=tuple(_input_item(role, item) for role, item in roles),
+        months=months,
+        start=start,
+        end=end,
+        epochs=epochs,
+        love_numbers=love,
+        gia=gia,
+        regions=regions,
+        grounded_ice=grounded,
+        left_out=left_out,
+    )
+
+
+def _all(catalogue: Catalogue, name: str, role: str) -> list[pystac.Item]:
+    """Return the items of ``COLLECTION`` or the one of ``COLLECTION/ITEM``."""
+    collection, _, item_id = name.partition("/")
+    known = catalogue.collections()
+    if collection not in known:
+        near = difflib.get_close_matches(collection, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(known) or 'none'}"
+        msg = f"inputs.{role}: the catalogue {catalogue.url} has no collection {collection!r}; {hint}"
+        raise InputError(msg)
+    found = list(catalogue.search(collection, ids=[item_id] if item_id else None))
+    if not found:
+        msg = f"inputs.{role}: nothing found for {name!r} in {catalogue.url}; run `nunatak ingest` first"
+        raise InputError(msg)
+    return sorted(found, key=lambda item: item.id)
+
+
+def _single(catalogue: Catalogue, name: str, role: str) -> pystac.Item:
+    """Return the only item of a collection, or say which there are to choose from."""
+    found = _all(catalogue, name, role)
+    if len(found) > 1:
+        names = ", ".join(f"{name.partition('/')[0]}/{item.id}" for item in found)
+        msg = f"inputs.{role}: {name!r} holds {len(found)} items, one is needed; name one of {names}"
+        raise InputError(msg)
+    return found[0]
+
+
+def _months_in_period(
+    catalogue: Catalogue, run: Run
+) -> tuple[list[pystac.Item], tuple[str, ...]]:
+    """Return the fields whose middle lies in the period, in time order, and the ids left out."""
+    first, last = (np.datetime64(day) for day in run.period)
+    found = [i for name in run.inputs.gravity for i in _all(catalogue, name, "gravity")]
+    found.sort(key=lambda item: (str(item.properties.get("start_datetime")), item.id))
+    start, end = _windows(found)
+    middle = start + (end - start) / 2
+    inside = (middle >= first) & (middle < last + np.timedelta64(1, "D"))
+    chosen = [item for item, keep in zip(found, inside, strict=True) if keep]
+    if not chosen:
+        msg = (
+            f"period {run.period[0]} to {run.period[1]}: no monthly field has its middle in it; "
+            f"the catalogue holds {len(found)} from {start.min()} to {end.max()}; "
+            "change the period or ingest the months"
+        )
+        raise InputError(msg)
+    touches = ~inside & (end > first) & (start < last + np.timedelta64(1, "D"))
+    left_out = tuple(item.id for item, out in zip(found, touches, strict=True) if out)
+    return chosen, left_out
+
+
+def _windows(items: Sequence[pystac.Item]) -> tuple[DATES, DATES]:
+    """Return the windows of monthly fields, end exclusive."""
+    for item in items:
+        if not (item.properties.get("start_datetime") and item.properties.get("end_datetime")):
+            msg = (
+                f"{item.id}: a static field has no window in time; found no start_datetime, "
+                "expected a monthly field; move it out of the gravity collection"
+            )
+            raise InputError(msg)
+    second = np.timedelta64(1, "s")
+    start = [np.datetime64(i.properties["start_datetime"].rstrip("Z"), "s") for i in items]
+    end = [np.datetime64(i.properties["end_datetime"].rstrip("Z"), "s") for i in items]
+    ends = np.array(end, dtype="datetime64[s]")
+    # Items close one second before the next window opens; the files give the open end.
+    midnight = ends.astype("datetime64[D]") == ends
+    return np.array(start, dtype="datetime64[s]"), np.where(midnight, ends, ends + second)
+
+
+def _replace_low_degrees(
+    run: Run,
+    fields: Sequence[pystac.Item],
+    start: DATES,
+    end: DATES,
+    epochs: NDArray[np.float64],
+    sources: Mapping[str, pystac.Item],
+) -> tuple[Month, ...]:
+    """Apply the policy table of the run file to every month."""
+    series = {role: contracts.open_item(item).load() for role, item in sources.items()}
+    replacements: list[dict[str, float]] = [{} for _ in fields]
+    notes: list[list[str]] = [[] for _ in fields]
+    dropped: list[list[str]] = [[] for _ in fields]
+    for row in run.choices.low_degrees:
+        table = series[row.source]
+        columns = [list(table.coefficient.values).index(name) for name in row.coefficients]
+        policy = low_degrees.Policy(
+            coefficients=row.coefficients,
+            source=row.source,
+            start=row.start,
+            end=row.end,
+            missing=row.missing,
+        )
+        answer = low_degrees.resolve(
+            policy,
+            start,
+            end,
+            epochs,
+            table.time_start.values,
+            table.time_end.values,
+            stokes.mid_epochs(table.time_start.values, table.time_end.values),
+            table.value.values[:, columns],
+            table.sigma.values[:, columns],
+        )
+        what = f"{' '.join(row.coefficients)} of {sources[row.source].id}"
+        for i, state in enumerate(answer.state):
+            if state in {"replaced", "interpolated"}:
+                replacements[i].update(zip(row.coefficients, answer.value[i], strict=True))
+            if state == "interpolated":
+                notes[i].append(f"interpolated {what}")
+            if state == "dropped":
+                dropped[i].append(f"dropped: {what} has no value for this month")
+    labels = stokes.nominal_month(start, end)
+    return tuple(
+        Month(
+            key=f"month/{label}",
+            index=i,
+            item=item.to_dict(transform_hrefs=False),
+            replacements={k: float(v) for k, v in replacements[i].items()},
+            notes="; ".join(notes[i]),
+            dropped="; ".join(dropped[i]),
+        )
+        for i, (label, item) in enumerate(zip(labels, fields, strict=True))
+    )
+
+
+def _input_item(role: str, item: pystac.Item) -> InputItem:
+    asset = data_asset(item)
+    return InputItem(
+        role=role,
+        id=item.id,
+        checksum=str(asset.extra_fields.get("file:checksum", "")),
+        bytes=int(asset.extra_fields.get("file:size", 0)),
+        href=asset.href,
+    )
+
+
+def data_asset(item: pystac.Item) -> pystac.Asset:
+    """Return the asset that holds the data of an ingested item."""
+    return item.assets["data"]
+
+
+def checksums(items: Iterable[InputItem]) -> dict[str, str]:
+    """Return the checksum of every input under ``role/id``, for the identity of a run."""
+    return {f"{item.role}/{item.id}": item.checksum for item in items}

@@ -1,0 +1,179 @@
+"""How a finished gravimetry product is told: tables, figures, provenance, catalogue item."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import settings, tables
+from pipelines.flows import gravimetry_inputs as inputs
+from pipelines.flows import gravimetry_regions as regions
+from pipelines.flows.gravimetry_arrays import Layout
+from pipelines.kernels.constants import KG_PER_GT
+from pipelines.lifecycle import Finished
+from stac import boundaries, contracts, publish
+
+if TYPE_CHECKING:
+    import zarr
+    from pipelines.settings import Run
+
+FLOAT = NDArray[np.float64]
+
+SOFTWARE = ("nunatak", "numpy", "scipy", "zarr", "icechunk", "dask", "xarray")
+"""Distributions whose versions are written into the product."""
+
+
+def provenance(run: Run, found: inputs.GravimetryInputs) -> dict[str, Any]:
+    """Return the attributes that say how the product was made."""
+    return {
+        "title": "Rate of mass change of the Antarctic ice sheet from satellite gravimetry",
+        "references": "Sasgen et al. (2019), sections 2.1, 2.6, 3.3",
+        "nunatak:product": "gravimetry",
+        "nunatak:run": settings.resolved(run),
+        "nunatak:inputs": inputs.checksums(found.items),
+        "nunatak:software": {name: importlib.metadata.version(name) for name in SOFTWARE},
+        "nunatak:seed": run.choices.seed,
+        "nunatak:love_numbers": found.love_numbers.properties.get("nunatak:digest", ""),
+        "nunatak:period": [day.isoformat() for day in run.period],
+        "proj:code": "EPSG:3031",
+    }
+
+
+def tell(
+    finished: Finished, *, run: Run, found: inputs.GravimetryInputs, layout: Layout
+) -> Mapping[str, str]:
+    """Write tables, figures and, last, ``item.json``."""
+    written = {
+        "tables/regions.csv": tables.write_rows(region_rows(finished.group, run, layout)),
+        "tables/series.csv": tables.write_rows(series_rows(finished.group, run, layout)),
+        **figures(finished.group, run, found, layout),
+    }
+    for path, data in written.items():
+        finished.write(path, data)
+    item = publish.product_item(
+        f"gravimetry-{run.period[0]}-{run.period[1]}",
+        output=run.output,
+        period=run.period,
+        snapshot=finished.snapshot,
+        files=written,
+        inputs=[(i.role, i.id, i.href, i.checksum) for i in found.items],
+        software=provenance(run, found)["nunatak:software"],
+        properties={"nunatak:product": "gravimetry", "proj:code": "EPSG:3031"},
+    )
+    finished.write("item.json", json.dumps(item, indent=2).encode())
+    return dict.fromkeys(written, run.output)
+
+
+def region_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]:
+    """Return one row per region and group, and one for the buffered total.
+
+    Totals come from the members' sums over the joined kernels, never from adding rows.
+    """
+    rate = np.asarray(group["region_mass_rate"][...]) / KG_PER_GT
+    covariance = np.asarray(group["region_mass_rate_covariance"][...]) / KG_PER_GT**2
+    formal = np.asarray(group["region_mass_rate_formal"][...]) / KG_PER_GT
+    months = int(np.isfinite(group["mass_anomaly"][0]).sum())
+    spread = np.sqrt(np.diag(covariance))
+    return [
+        _row(
+            run,
+            "mass_rate_buffered" if name == regions.BUFFERED else "mass_rate",
+            regions.ALL if name == regions.BUFFERED else name,
+            float(rate[i]),
+            float(spread[i]),
+            unit="Gt yr-1",
+            note=f"formal={formal[i]:.3f};months={months}",
+        )
+        for i, name in enumerate(layout.regions)
+    ]
+
+
+def series_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]:
+    """Return one row per region and month that was measured."""
+    anomaly = np.asarray(group["mass_anomaly"][...]) / KG_PER_GT
+    sigma = np.asarray(group["mass_anomaly_sigma"][...]) / KG_PER_GT
+    last = layout.end - np.timedelta64(1, "s")
+    rows = []
+    for i, name in enumerate(layout.regions):
+        for t in np.flatnonzero(np.isfinite(anomaly[i])):
+            days = (_day(layout.start[t]), _day(last[t]))
+            note = "buffered" if name == regions.BUFFERED else ""
+            region = regions.ALL if name == regions.BUFFERED else name
+            value, error = float(anomaly[i, t]), float(sigma[i, t])
+            rows.append(
+                _row(run, "mass_anomaly", region, value, error, unit="Gt", note=note, days=days)
+            )
+    return rows
+
+
+def _day(moment: np.datetime64) -> Any:
+    return moment.astype("datetime64[D]").item()
+
+
+def _row(
+    run: Run,
+    quantity: str,
+    region: str,
+    value: float,
+    uncertainty: float,
+    *,
+    unit: str,
+    note: str,
+    days: tuple[Any, Any] | None = None,
+) -> tables.Row:
+    first, last = days or run.period
+    return tables.Row(
+        product="gravimetry",
+        quantity=quantity,
+        region_set=run.regions,
+        region=region,
+        period_start=first,
+        period_end=last,
+        value=value,
+        uncertainty=uncertainty,
+        unit=unit,
+        note=note,
+    )
+
+
+def figures(
+    group: zarr.Group, run: Run, found: inputs.GravimetryInputs, layout: Layout
+) -> dict[str, bytes]:
+    """Return the pictures people expect of gravimetry, as PNG."""
+    from pipelines.figures import maps, series, spectra
+
+    polygons = contracts.open_regions(found.regions)
+    outlines = boundaries.outlines(polygons)
+    coast = boundaries.outlines(contracts.open_regions(found.grounded_ice))
+    named = f"{run.period[0]} to {run.period[1]}"
+    fields = {name: np.asarray(group[name][...]) for name in ("mass_rate_gaussian", "mass_rate_sigma")}
+    radius = run.choices.figures.gaussian_km
+    shown = [i for i, name in enumerate(layout.regions) if name in {*regions.GROUPS, regions.ALL}]
+    anomaly = np.asarray(group["mass_anomaly"][...]) / KG_PER_GT
+    sigma = np.asarray(group["mass_anomaly_sigma"][...]) / KG_PER_GT
+    rate = np.asarray(group["region_mass_rate"][...]) / KG_PER_GT
+    spread = np.sqrt(np.diag(np.asarray(group["region_mass_rate_covariance"][...]))) / KG_PER_GT
+    return {
+        "figures/trend_map.png": maps.rate_map(
+            layout.x, layout.y, fields["mass_rate_gaussian"], outlines=outlines, coast=coast,
+            title=f"Mass change, {named}, Gaussian {radius:.0f} km", diverging=True,
+        ),
+        "figures/spread_map.png": maps.rate_map(
+            layout.x, layout.y, fields["mass_rate_sigma"], outlines=outlines, coast=coast,
+            title=f"Standard deviation of the members, {named}, unfiltered", diverging=False,
+        ),
+        "figures/series.png": series.group_series(
+            layout.epochs,
+            {layout.regions[i]: (anomaly[i], sigma[i], rate[i], spread[i]) for i in shown},
+            title=f"Mass anomaly, {named}",
+        ),
+        "figures/degree_power.png": spectra.degree_power(
+            np.asarray(group["degree_power"][...]), np.asarray(group["degree_power_spread"][...]),
+            title=f"Power by degree, {named}",
+        ),
+    }  # fmt: skip
