@@ -6,7 +6,7 @@ STAMP := $(VENV)/.nunatak-installed
 CHECKED := $(VENV)/.nunatak-check-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test lint check bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,12 +28,13 @@ demo: $(STAMP)  ## measure a small synthetic Antarctica whose truth is known
 test: $(STAMP)  ## run every test this machine can run
 	$(PY) -m pytest
 
-check: $(CHECKED)  ## what CI runs: format, lint, types, imports, tests
+lint: $(CHECKED)  ## format, style, types, import layers
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/lint-imports
-	$(PY) -m pytest
+
+check: lint test  ## everything CI runs
 
 bench: $(STAMP)  ## throughput and memory against named peers
 	@for name in $$(cd tests/benchmarks && ls [a-z]*.py | sed 's/\.py//'); do \
