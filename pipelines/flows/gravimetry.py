@@ -77,7 +77,7 @@ def time_model(run: Run) -> trends.TimeModel:
     return trends.TimeModel(
         reference_epoch=epoch,
         terms=tuple(run.choices.terms),
-        mission_change=run.choices.mission_change,
+        mission_change=run.choices.mission_change if "mission_bias" in run.choices.terms else None,
     )
 
 

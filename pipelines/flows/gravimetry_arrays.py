@@ -69,6 +69,8 @@ def variables(layout: Layout) -> tuple[Array, ...]:
 
     spectra = (
         Array("stokes", ("time", *jm), (n, *field), (1, *field), "1", "monthly Stokes coefficients"),
+        Array("stokes_sigma", ("time", *jm), (n, *field), (1, *field), "1",
+              "formal standard deviation of the monthly coefficients"),
         whole("stokes_parameters", ("parameter", *jm), (p, *field), "1", "fitted time model"),
         whole("stokes_parameters_sigma", ("parameter", *jm), (p, *field), "1",
               "one standard deviation, formal, scaled by the post-fit residuals"),

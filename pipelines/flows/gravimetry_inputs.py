@@ -38,6 +38,7 @@ class Month:
     index: int
     item: Mapping[str, Any]
     replacements: Mapping[str, float]
+    sigmas: Mapping[str, float]
     notes: str = ""
     dropped: str = ""
 
@@ -169,6 +170,7 @@ def _replace_low_degrees(
     """Apply the policy table of the run file to every month."""
     series = {role: contracts.open_item(item).load() for role, item in sources.items()}
     replacements: list[dict[str, float]] = [{} for _ in fields]
+    sigmas: list[dict[str, float]] = [{} for _ in fields]
     notes: list[list[str]] = [[] for _ in fields]
     dropped: list[list[str]] = [[] for _ in fields]
     for row in run.choices.low_degrees:
@@ -192,21 +194,23 @@ def _replace_low_degrees(
             table.value.values[:, columns],
             table.sigma.values[:, columns],
         )
-        what = f"{' '.join(row.coefficients)} of {sources[row.source].id}"
         for i, state in enumerate(answer.state):
             if state in {"replaced", "interpolated"}:
-                replacements[i].update(zip(row.coefficients, answer.value[i], strict=True))
-            if state == "interpolated":
-                notes[i].append(f"interpolated {what}")
+                replacements[i].update(zip(row.coefficients, answer.value[i].tolist(), strict=True))
+                sigmas[i].update(zip(row.coefficients, answer.sigma[i].tolist(), strict=True))
+            said = f"{state}: {' '.join(row.coefficients)}, {answer.notes[i]}"
             if state == "dropped":
-                dropped[i].append(f"dropped: {what} has no value for this month")
+                dropped[i].append(said)
+            elif answer.notes[i]:
+                notes[i].append(said)
     labels = stokes.nominal_month(start, end)
     return tuple(
         Month(
             key=f"month/{label}",
             index=i,
             item=item.to_dict(transform_hrefs=False),
-            replacements={k: float(v) for k, v in replacements[i].items()},
+            replacements=replacements[i],
+            sigmas=sigmas[i],
             notes="; ".join(notes[i]),
             dropped="; ".join(dropped[i]),
         )

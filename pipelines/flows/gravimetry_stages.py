@@ -6,6 +6,7 @@ Zarr group as committed so far. Nothing but its receipt travels back.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from cluster.ledger import KeyFailed, Receipt
 from pipelines.kernels import ensembles, trends
 from pipelines.kernels.constants import GEOID_RADIUS, GM
-from pipelines.kernels.gravity import filters, harmonics, localisation, low_degrees, stokes
+from pipelines.kernels.gravity import harmonics, localisation, low_degrees, reference
 from pipelines.lifecycle import Stopwatch
 
 if TYPE_CHECKING:
@@ -39,14 +40,16 @@ class MonthJob:
         item_id = str(month.item["id"])
         if month.dropped:
             return Receipt(key, "done", watch.seconds(), 0, 0, (item_id,), month.dropped)
-        field, size = self._read(month)
+        field, sigma = self._read(month)
         field = low_degrees.apply(field, month.replacements)
         field[0, 0, 0] = 0.0  # the mean Earth; total mass is conserved (Sasgen et al. 2019, 2.1)
         group["stokes"][month.index] = field
-        return Receipt(key, "done", watch.seconds(), size, field.nbytes, (item_id,), month.notes)
+        group["stokes_sigma"][month.index] = low_degrees.apply(sigma, month.sigmas)
+        size = 2 * field.nbytes
+        return Receipt(key, "done", watch.seconds(), size, size, (item_id,), month.notes)
 
-    def _read(self, month: Month) -> tuple[FLOAT, int]:
-        """Return the field of a month on the reference radius and GM, and the bytes read."""
+    def _read(self, month: Month) -> tuple[FLOAT, FLOAT]:
+        """Return a month on the reference radius, GM and tide system, and its formal errors."""
         import pystac
 
         from stac import contracts
@@ -66,14 +69,14 @@ class MonthJob:
         field = np.asarray(data.stokes.values, dtype=np.float64)
         if not np.isfinite(field).all():
             raise KeyFailed(f"{item.id}: holds coefficients that are not finite; ingest it again")
-        shift = _tide_shift(str(data.attrs["tide_system"]))
         field = harmonics.truncate(field, self.j_max).copy()
-        field[0, 2, 0] += shift
-        scaled = stokes.rescale(
-            field, gm=float(data.attrs["gm"]), radius=float(data.attrs["radius"]),
-            to_gm=GM, to_radius=GEOID_RADIUS,
-        )  # fmt: skip
-        return scaled, int(data.nbytes)
+        field[0, 2, 0] += _tide_shift(str(data.attrs["tide_system"]))
+        sigma = harmonics.truncate(np.asarray(data.stokes_sigma.values), self.j_max)
+        gm, radius = float(data.attrs["gm"]), float(data.attrs["radius"])
+        on_reference = functools.partial(
+            reference.on_reference, gm=gm, radius=radius, to_gm=GM, to_radius=GEOID_RADIUS
+        )
+        return on_reference(field), on_reference(sigma)
 
 
 def _tide_shift(system: str) -> float:
@@ -97,8 +100,12 @@ class TrendJob:
         series = np.asarray(group["stokes"][...])
         there = np.isfinite(series[:, 0, 0, 0])
         design = trends.design_matrix(self.epochs[there], model=self.model)
+        names = trends.parameter_names(self.model)
+        sigma = None
+        if self.weights == "formal":
+            sigma = np.asarray(group["stokes_sigma"][...])[there]
         try:
-            fit = trends.fit(series[there], design, sigma=None)
+            fit = trends.fit(series[there], design, sigma=sigma, names=names)
         except trends.TrendError as error:
             raise KeyFailed(str(error)) from error
         group["stokes_parameters"][...] = fit.parameters
