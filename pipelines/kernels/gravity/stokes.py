@@ -1,4 +1,4 @@
-"""Monthly gravity fields as a set: their epochs, the checks they pass, their common scale.
+"""Epochs of a set of monthly gravity fields, and the checks a set must pass.
 
 A monthly solution covers a window ``[start, end)`` of days, rarely a calendar month: a
 solution borrows days from its neighbours when its own are too few. Windows may therefore
@@ -22,11 +22,7 @@ _EPOCH_YEAR = 1970
 _MONTHS_PER_YEAR = 12
 
 
-class StokesError(ValueError):
-    """A field or a set of fields that cannot be used as it is."""
-
-
-class EpochError(StokesError):
+class EpochError(ValueError):
     """The windows of a set of monthly fields contradict each other."""
 
 
@@ -265,42 +261,3 @@ def _refuse_crowding(months: NDArray[np.int64], allowed: NDArray[np.bool_], i: i
         "remove the duplicates (refuse_overlaps names them)"
     )
     raise EpochError(msg)
-
-
-def rescale(
-    stokes: NDArray[np.float64], *, gm: float, radius: float, to_gm: float, to_radius: float
-) -> NDArray[np.float64]:
-    """Refer Stokes coefficients to another GM and radius; the potential stays the same.
-
-    Barthelmes (2013), section 3.1, in GFZ Scientific Technical Report STR09/02::
-
-        g'_jm = (GM / GM') (a / a')^j g_jm
-
-    Parameters
-    ----------
-    stokes : ndarray, shape (..., 2, J + 1, J + 1)
-        Coefficients [1] with respect to ``gm`` and ``radius``.
-    gm, to_gm : float
-        Gravitational constant times mass, of the field and wanted [m³ s⁻²].
-    radius, to_radius : float
-        Radius, of the field and wanted [m].
-
-    Returns
-    -------
-    ndarray, shape (..., 2, J + 1, J + 1)
-        Coefficients [1] with respect to ``to_gm`` and ``to_radius``.
-
-    Raises
-    ------
-    StokesError
-        A constant that is not positive and finite.
-    """
-    constants = {"gm": gm, "radius": radius, "to_gm": to_gm, "to_radius": to_radius}
-    for name, value in constants.items():
-        if not 0.0 < value < np.inf:
-            msg = f"{name} is {value}; expected a positive number (the header of the file has it)"
-            raise StokesError(msg)
-    degree = np.arange(stokes.shape[-2])
-    factor = gm / to_gm * (radius / to_radius) ** degree
-    rescaled: NDArray[np.float64] = stokes * factor[:, None]
-    return rescaled

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 
 from pipelines.kernels.gravity.stokes import (
     EpochError,
-    StokesError,
     decimal_years,
     mid_epochs,
     nominal_month,
     overlapping,
     refuse_overlaps,
-    rescale,
 )
 
 
@@ -164,34 +162,6 @@ def test_a_calendar_month_is_its_own_label(year, month):
     label = f"{year}-{month:02d}"
     start = np.array([label], dtype="datetime64[M]")
     assert nominal_month(start, start + 1) == [label]
-
-
-GM_GRS80, A_GRS80 = 3.986005e14, 6378137.0
-GM_CSR, A_CSR = 3.986004415e14, 6378136.3
-
-
-@given(st.integers(0, 2**31))
-def test_a_rescaled_field_has_the_same_potential_in_orbit(seed):
-    # V_jm at r: GM / r (a / r)^j g_jm, the same for each coefficient in either reference.
-    field = np.random.default_rng(seed).normal(size=(2, 61, 61))
-    degree, r = np.arange(61)[:, None], 6.8e6
-    moved = rescale(field, gm=GM_GRS80, radius=A_GRS80, to_gm=GM_CSR, to_radius=A_CSR)
-    before = GM_GRS80 / r * (A_GRS80 / r) ** degree * field
-    after = GM_CSR / r * (A_CSR / r) ** degree * moved
-    # Powers to degree 60 of quotients rounded once: 60 roundings twice.
-    np.testing.assert_allclose(after, before, rtol=4e-14)
-
-
-def test_a_field_in_its_own_reference_stays_exactly_as_it_is():
-    field = np.random.default_rng(1).normal(size=(3, 2, 11, 11))
-    same = rescale(field, gm=GM_CSR, radius=A_CSR, to_gm=GM_CSR, to_radius=A_CSR)
-    np.testing.assert_array_equal(same, field)
-
-
-@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
-def test_a_reference_that_is_no_number_is_refused(bad):
-    with pytest.raises(StokesError, match="radius is"):
-        rescale(np.zeros((2, 3, 3)), gm=GM_CSR, radius=bad, to_gm=GM_CSR, to_radius=A_CSR)
 
 
 def windows_of_names(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
