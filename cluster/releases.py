@@ -1,0 +1,113 @@
+"""Published versions: the tags ``v1``, ``v2``, ... and ``main``, which readers follow.
+
+A version is published by tagging its tip and then pointing ``main`` at it. Killed in between, the
+tag names a complete version that readers do not see yet; publishing again finds the tag and moves
+``main``. Rolling back moves ``main`` to an older tag. No step deletes anything.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import icechunk
+
+from cluster.address import Address
+from cluster.icechunk_storage import ROOT_SNAPSHOT, settled, translated, won
+
+_TAG = re.compile(r"v([1-9][0-9]*)")
+
+
+class NoVersion(LookupError):  # noqa: N818 - the absence is the message
+    """There is no such version, or none is published yet."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published version.
+
+    Attributes
+    ----------
+    tag : str
+        ``v1``, ``v2``, ...
+    run_id : str
+        Identity of the run that made it.
+    time : datetime
+        When its last commit was made (UTC).
+    snapshot : str
+        Its snapshot in the repository.
+    current : bool
+        Whether ``main``, and so every reader, is at this version.
+    """
+
+    tag: str
+    run_id: str
+    time: datetime
+    snapshot: str
+    current: bool
+
+
+def shown(repository: icechunk.Repository) -> str | None:
+    """Return the snapshot at ``main``, or None while that is still the empty root."""
+    snapshot: str = repository.lookup_branch("main")
+    return None if snapshot == ROOT_SNAPSHOT else snapshot
+
+
+def tags(repository: icechunk.Repository) -> dict[str, str]:
+    """Return the snapshot of each version tag, oldest first."""
+    names = [name for name in repository.list_tags() if _TAG.fullmatch(name)]
+    return {name: repository.lookup_tag(name) for name in sorted(names, key=_number)}
+
+
+def history(repository: icechunk.Repository) -> list[Published]:
+    """Return the published versions, oldest first."""
+    current = shown(repository)
+    found = []
+    for tag, snapshot in tags(repository).items():
+        info = repository.lookup_snapshot(snapshot)
+        run_id = info.metadata["run_id"]
+        found.append(Published(tag, run_id, info.written_at, snapshot, current == snapshot))
+    return found
+
+
+def publish(repository: icechunk.Repository, address: Address, snapshot: str) -> str:
+    """Tag ``snapshot`` unless it is tagged, show it to readers, and return the tag."""
+
+    def tagged() -> str | None:
+        known = tags(repository)
+        for name, holder in known.items():
+            if holder == snapshot:
+                return name
+        name = f"v{1 + max(map(_number, known), default=0)}"
+        return name if won(lambda: repository.create_tag(name, snapshot)) else None
+
+    tag = settled(address, "tagging a version of", tagged)
+    show(repository, address, snapshot)
+    return tag
+
+
+def show(repository: icechunk.Repository, address: Address, snapshot: str) -> None:
+    """Point ``main`` at ``snapshot`` in one step; the last of several callers prevails."""
+
+    def moved() -> bool | None:
+        seen = repository.lookup_branch("main")
+        if seen == snapshot:
+            return True
+        return won(lambda: repository.reset_branch("main", snapshot, from_snapshot_id=seen)) or None
+
+    settled(address, "publishing to", moved)
+
+
+def roll_back(repository: icechunk.Repository, address: Address, tag: str) -> None:
+    """Show readers the version ``tag`` again."""
+    with translated(address, "reading"):
+        known = tags(repository)
+    if tag not in known:
+        names = ", ".join(known) or "none: nothing is published yet"
+        msg = f"{address.url} has no version {tag!r}; choose one of {names}"
+        raise NoVersion(msg)
+    show(repository, address, known[tag])
+
+
+def _number(tag: str) -> int:
+    match = _TAG.fullmatch(tag)
+    return int(match[1]) if match else 0

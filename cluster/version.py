@@ -1,0 +1,199 @@
+"""One version of a product while it is made: a branch, its commits, and the ledger inside them.
+
+Every commit on the branch carries, in its metadata, the receipts of the keys whose chunks it holds
+(:mod:`cluster.ledger`): data and ledger are one atomic fact. A commit names its parent and is
+refused if the branch has moved meanwhile; the loser reads the ledger again, drops the keys that
+somebody else has finished, and tries anew. So any number of drivers may work on one version, and
+each key ends with exactly one effective receipt.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import icechunk
+import zarr
+
+from cluster import releases
+from cluster.address import Address
+from cluster.icechunk_storage import settled, translated
+from cluster.ledger import Receipt, adds, folded
+
+# Icechunk refuses a commit that changes nothing; one of failed receipts only counts itself here.
+COUNTER = "nunatak:commits"
+
+
+class Version:
+    """One run's work on a product, apart from what readers see until it is published.
+
+    Made by :meth:`cluster.zarr_sink.Repository.begin`.
+
+    Parameters
+    ----------
+    repository : icechunk.Repository
+        The open repository.
+    address : Address
+        Where it lies.
+    branch : str
+        The branch of this version.
+    begun : str
+        Its first snapshot, an empty group.
+    run_id : str
+        Identity of the run.
+    number : int
+        Place in the order in which the versions of the repository were begun.
+    """
+
+    def __init__(
+        self,
+        repository: icechunk.Repository,
+        address: Address,
+        *,
+        branch: str,
+        begun: str,
+        run_id: str,
+        number: int,
+    ) -> None:
+        self._repository = repository
+        self._facts = {"run_id": run_id, "number": number, "begun": begun}
+        self._base: icechunk.Session | None = None
+        self._read: tuple[str, dict[str, Receipt]] = (begun, {})
+        self._begun = begun
+        self.address = address
+        self.branch = branch
+        self.run_id = run_id
+
+    @property
+    def tip(self) -> str:
+        """The newest snapshot of the branch."""
+        with translated(self.address, "reading"):
+            snapshot: str = self._repository.lookup_branch(self.branch)
+        return snapshot
+
+    @property
+    def finished(self) -> bool:
+        """Whether readers see exactly what this version holds now."""
+        with translated(self.address, "reading"):
+            return releases.shown(self._repository) == self.tip
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the arrays exist."""
+        return self.tip != self._begun
+
+    def initialise(self, template: Callable[[zarr.Group], None]) -> None:
+        """Create the arrays, once; a version that has them already is left alone.
+
+        Parameters
+        ----------
+        template : callable
+            Receives the empty root group, makes arrays in it and may write coordinates. It may be
+            called more than once when drivers race, but only one outcome is kept.
+        """
+
+        def attempt() -> bool | None:
+            if self.initialised:
+                return True
+            session = self._repository.writable_session(self.branch)
+            template(zarr.open_group(session.store, mode="r+"))
+            return self._committed(session, "make the arrays", []) or None
+
+        settled(self.address, "making the arrays of", attempt)
+
+    def receipts(self) -> dict[str, Receipt]:
+        """Return the effective receipt of each key, as committed up to now by anybody."""
+        with translated(self.address, "reading the ledger of"):
+            return dict(self._ledger(self._repository.lookup_branch(self.branch)))
+
+    def fork(self) -> icechunk.ForkSession:
+        """Return a copy of the version to write into: it travels to a worker and comes back.
+
+        It holds what was committed when the last one was asked for after a commit of this driver,
+        so a stage can read what the stage before it wrote.
+        """
+        if self._base is None:
+            with translated(self.address, "reading"):
+                self._base = self._repository.writable_session(self.branch)
+        return self._base.fork()
+
+    def commit(
+        self, forks: Sequence[icechunk.ForkSession | None], receipts: Sequence[Receipt]
+    ) -> list[Receipt]:
+        """Commit the chunks written into ``forks`` together with their receipts, atomically.
+
+        Parameters
+        ----------
+        forks : sequence of ForkSession or None
+            One per receipt; None for a failed key, whose writes are not kept.
+        receipts : sequence of Receipt
+
+        Returns
+        -------
+        list of Receipt
+            Those that are news. Keys that were done before, by whomever, are dropped with their
+            chunks, which are equal to those in the store.
+        """
+        pairs = list(zip(forks, receipts, strict=True))
+
+        def attempt() -> list[Receipt] | None:
+            session = self._repository.writable_session(self.branch)
+            ledger = self._ledger(session.snapshot_id)
+            news = [(fork, receipt) for fork, receipt in pairs if adds(receipt, ledger)]
+            if not news:
+                return []
+            session.merge(*(fork for fork, _ in news if fork is not None))
+            kept = [receipt for _, receipt in news]
+            return kept if self._committed(session, _summary(kept), kept) else None
+
+        kept = settled(self.address, "committing to", attempt)
+        self._base = None
+        return kept
+
+    def group(self) -> zarr.Group:
+        """Return a read-only view of what is committed now."""
+        with translated(self.address, "reading"):
+            session = self._repository.readonly_session(self.branch)
+            return zarr.open_group(session.store, mode="r")
+
+    def publish(self) -> str:
+        """Show readers this version as it is committed now, and return its tag.
+
+        Publishing the same state again changes nothing and returns the same tag. A version that
+        grew since (failed keys that succeeded later) gets a new one.
+        """
+        return releases.publish(self._repository, self.address, self.tip)
+
+    def _committed(
+        self, session: icechunk.Session, message: str, receipts: Sequence[Receipt]
+    ) -> bool:
+        """Commit ``session`` where it stands, and return whether the branch still stood there."""
+        if not session.has_uncommitted_changes:
+            group = zarr.open_group(session.store, mode="r+")
+            group.attrs[COUNTER] = int(str(group.attrs.get(COUNTER, 0))) + 1
+        lines = [receipt.to_json() for receipt in receipts]
+        metadata: dict[str, Any] = {**self._facts, "receipts": lines}
+        try:
+            session.commit(message, metadata)
+        except icechunk.ConflictError:
+            return False
+        return True
+
+    def _ledger(self, tip: str) -> dict[str, Receipt]:
+        """Return the ledger at ``tip``, reading only the commits since the last call."""
+        known, ledger = self._read
+        fresh: list[list[str]] = []
+        for info in self._repository.ancestry(snapshot_id=tip):
+            if info.id == known:
+                break
+            if info.id == self._begun:
+                ledger = {}
+                break
+            fresh.append(info.metadata.get("receipts", []))
+        lines = [line for commit in reversed(fresh) for line in commit]
+        ledger = folded(map(Receipt.from_json, lines), ledger)
+        self._read = (tip, ledger)
+        return ledger
+
+
+def _summary(receipts: Sequence[Receipt]) -> str:
+    failed = sum(receipt.state == "failed" for receipt in receipts)
+    return f"{len(receipts) - failed} keys done, {failed} failed"

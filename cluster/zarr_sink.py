@@ -1,0 +1,223 @@
+"""The transactional product: versions that are worked on apart and published whole.
+
+Layout of the Icechunk repository, by custom at ``OUTPUT/product.icechunk``::
+
+    main            what readers see: the empty root, or the tip of a complete version
+    origin          the empty root, from which every version starts
+    work-<run id>   one branch per version, where all work is committed
+    v1, v2, ...     tags of the versions that were published, in order
+
+Nothing but :meth:`Version.publish` and :meth:`Repository.roll_back` moves ``main``, and each moves
+it in one step from one complete version to another: a reader never sees half a version.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import icechunk
+import zarr
+
+from cluster import icechunk_storage, releases
+from cluster.address import Address, parse
+from cluster.icechunk_storage import ROOT_SNAPSHOT, NoRepository, guard, translated, won
+from cluster.object_store import require_transactional
+from cluster.releases import NoVersion, Published
+from cluster.version import Version
+
+__all__ = ["NoRepository", "NoVersion", "Published", "Repository", "Version", "VersionConflict"]
+
+_IDENTITY_LENGTH = 12
+
+
+class VersionConflict(ValueError):  # noqa: N818 - the house's name for it
+    """The output holds the work of another run."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A work branch as its tip describes it."""
+
+    branch: str
+    tip: str
+    begun: str
+    run_id: str
+    number: int
+
+
+class Repository:
+    """All versions of one product; :meth:`open` makes one.
+
+    Parameters
+    ----------
+    repository : icechunk.Repository
+        The open repository.
+    address : Address
+        Where it lies.
+    """
+
+    def __init__(self, repository: icechunk.Repository, address: Address) -> None:
+        self._repository = repository
+        self.address = address
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False) -> "Repository":
+        """Open the repository at ``url``, creating it where there is none.
+
+        Parameters
+        ----------
+        url : str
+            Address of the repository itself: a path, ``file://`` or ``s3://bucket/prefix``.
+        read_only : bool
+            Neither create anything nor test the store; for readers and ``nunatak status``.
+
+        Raises
+        ------
+        TransactionError
+            If the store does not honour conditional writes.
+        NoRepository
+            If ``read_only`` and there is nothing.
+        """
+        icechunk_storage.quiet()
+        address = parse(url)
+        if read_only:
+            return cls(icechunk_storage.open_existing(address), address)
+        require_transactional(url)
+        repository = icechunk_storage.open_or_create(address)
+        with guard(address), translated(address, "opening"):
+            if "origin" not in repository.list_branches():
+                won(lambda: repository.create_branch("origin", ROOT_SNAPSHOT))
+        return cls(repository, address)
+
+    def begin(
+        self, run_id: str, *, fresh: bool = False, describe: Mapping[str, str] | None = None
+    ) -> Version:
+        """Return the version that ``run_id`` is to work on.
+
+        It continues the newest version, or the one that readers see, if it belongs to the same run,
+        finished or not. A repository without versions gets its first.
+
+        Parameters
+        ----------
+        run_id : str
+            Identity of the run, letters and digits: equal ids promise equal results.
+        fresh : bool
+            Start a new version from nothing, whatever exists.
+        describe : mapping of str to str, optional
+            The choices behind ``run_id``, kept with the version to explain later conflicts.
+
+        Raises
+        ------
+        VersionConflict
+            If the versions there belong to other runs and ``fresh`` is not given.
+        """
+        if re.fullmatch(r"[A-Za-z0-9]+", run_id) is None:
+            msg = f"run id {run_id!r} cannot name a branch; use letters and digits only"
+            raise ValueError(msg)
+        choices = dict(describe or {})
+        with guard(self.address), translated(self.address, "beginning a version in"):
+            works = self._works()
+            if works and not fresh:
+                work = self._continued(works, run_id, choices)
+            else:
+                work = self._started(works, run_id, choices)
+        return Version(
+            self._repository,
+            self.address,
+            branch=work.branch,
+            begun=work.begun,
+            run_id=work.run_id,
+            number=work.number,
+        )
+
+    def published(self) -> str | None:
+        """Return the snapshot that readers see, or None before the first publication."""
+        with translated(self.address, "reading"):
+            return releases.shown(self._repository)
+
+    def read(self, version: str | None = None) -> icechunk.IcechunkStore:
+        """Return a read-only Zarr store of a complete version.
+
+        Parameters
+        ----------
+        version : str, optional
+            A tag or a snapshot; what ``main`` shows now if not given. The store stays at this
+            version whatever is published later.
+        """
+        with translated(self.address, "reading"):
+            known = releases.tags(self._repository)
+            found = known.get(version, version) if version else releases.shown(self._repository)
+            if found is None:
+                msg = f"{self.address.url} holds no complete version yet; finish its run first"
+                raise NoVersion(msg)
+            return self._repository.readonly_session(snapshot_id=found).store
+
+    def history(self) -> list[Published]:
+        """Return the published versions, oldest first."""
+        with translated(self.address, "reading"):
+            return releases.history(self._repository)
+
+    def roll_back(self, tag: str) -> None:
+        """Show readers the version ``tag`` again; nothing is deleted."""
+        releases.roll_back(self._repository, self.address, tag)
+
+    def _works(self) -> list[_Work]:
+        """Return the work branches, oldest first."""
+        found = []
+        for branch in self._repository.list_branches():
+            if branch.startswith("work-"):
+                tip = self._repository.lookup_branch(branch)
+                facts = self._repository.lookup_snapshot(tip).metadata
+                begun = facts.get("begun", tip)
+                found.append(_Work(branch, tip, begun, facts["run_id"], int(facts["number"])))
+        return sorted(found, key=lambda work: (work.number, work.branch))
+
+    def _continued(self, works: Sequence[_Work], run_id: str, describe: Mapping[str, str]) -> _Work:
+        """Return the newest version, or the one that readers see, if it is of the same run."""
+        visible = releases.shown(self._repository)
+        for work in (works[-1], *(work for work in works if work.tip == visible)):
+            if work.run_id == run_id:
+                return work
+        held = self._repository.lookup_snapshot(works[-1].begun).metadata.get("describe", {})
+        msg = (
+            f"{self.address.url} holds the work of run {works[-1].run_id}, and this is run "
+            f"{run_id}{_differences(held, describe)}; give --fresh to start a new version "
+            "(published ones stay reachable by their tags), or choose another output"
+        )
+        raise VersionConflict(msg)
+
+    def _started(self, works: Sequence[_Work], run_id: str, describe: dict[str, str]) -> _Work:
+        """Create a branch together with its first commit.
+
+        The commit is written first, on no branch, and creating the branch at it is one step. Of
+        several drivers that begin the same version at once, one creates it and the others join.
+        """
+        number = works[-1].number + 1 if works else 1
+        session = self._repository.writable_session("origin")
+        zarr.open_group(session.store, mode="w", zarr_format=3)
+        facts = {"run_id": run_id, "number": number, "describe": describe}
+        tip: str = session.flush("begin", facts)
+        branch = _free_name(run_id, {work.branch for work in works})
+        if not won(lambda: self._repository.create_branch(branch, tip)):
+            return self._continued(self._works(), run_id, describe)
+        return _Work(branch, tip, tip, run_id, number)
+
+
+def _free_name(run_id: str, taken: set[str]) -> str:
+    stem = f"work-{run_id[:_IDENTITY_LENGTH]}"
+    names = (stem if trial == 1 else f"{stem}-{trial}" for trial in count(1))
+    return next(name for name in names if name not in taken)
+
+
+def _differences(held: Mapping[str, str], asked: Mapping[str, str]) -> str:
+    """Return the choices that changed, in brackets, or nothing where they are not known.
+
+    >>> _differences({"members": "30", "seed": "1"}, {"members": "60", "seed": "1"})
+    ' (members: 30 -> 60)'
+    """
+    changed = [key for key in sorted({*held, *asked}) if held.get(key) != asked.get(key)]
+    if not (held and asked and changed):
+        return ""
+    items = (f"{key}: {held.get(key, 'none')} -> {asked.get(key, 'none')}" for key in changed)
+    return f" ({'; '.join(items)})"
