@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 HIDDEN: Final = "***"
+OUR_PACKAGES: Final = ("cluster", "stac", "pipelines", "nunatak")
 
 _SECRET_NAME = re.compile(
     r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE_KEY|API_?KEY|ACCESS_KEY", re.IGNORECASE
@@ -104,11 +105,24 @@ def _without_secrets(name: str, value: object) -> object:
     return redact(str(value))
 
 
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Whether people want to read it: libraries speak from warnings upwards, Dask from errors.
+
+    Dask reports each machine that comes and goes as a warning, and sets its own levels when it is
+    imported, so the choice is made here and not by levels of loggers.
+    """
+    package = record.name.partition(".")[0]
+    if package in OUR_PACKAGES:
+        return True
+    return record.levelno >= (logging.ERROR if package == "distributed" else logging.WARNING)
+
+
 class _StandardErrorHandler(logging.StreamHandler[Any]):
     """Writes to whatever ``sys.stderr`` is now, not to what it was when logging was set up."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
+        self.addFilter(_worth_saying)
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -135,7 +149,7 @@ def configure_logging(*, json: bool | None = None, level: int = logging.INFO) ->
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    for package in ("cluster", "stac", "pipelines", "nunatak"):
+    for package in OUR_PACKAGES:
         logging.getLogger(package).setLevel(level)
 
 
