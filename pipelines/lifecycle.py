@@ -11,6 +11,7 @@ again, and nothing stale can be taken for done.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -87,15 +88,7 @@ class Dated:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Do the undated key; the receipt is filed under the dated one."""
         receipt = self.job(key.partition("@")[0], group)
-        return Receipt(
-            key=key,
-            state=receipt.state,
-            seconds=receipt.seconds,
-            bytes_read=receipt.bytes_read,
-            bytes_written=receipt.bytes_written,
-            inputs=receipt.inputs,
-            reason=receipt.reason,
-        )
+        return dataclasses.replace(receipt, key=key)
 
 
 @dataclass(frozen=True)
@@ -271,7 +264,7 @@ def execute(
     version.initialise(plan.template)
     if _left(plan, version.receipts()):
         _process(plan, version, scheduler, on_receipt)
-    if _told_snapshot(plan) != version.snapshot():
+    if _told_snapshot(plan) != version.tip:
         _publish(plan, repository, version)
     return outcome(plan, version.receipts())
 
@@ -332,7 +325,7 @@ def _publish(plan: Plan, repository: Repository, version: Version) -> None:
         object_store.write_bytes(object_store.join(plan.output, path), data)
 
     version.publish()
-    snapshot, receipts, group = version.snapshot(), version.receipts(), version.group()
+    snapshot, receipts, group = version.tip, version.receipts(), version.group()
     geozarr.export_geozarr(
         group, object_store.join(plan.output, "product.zarr"), snapshot=snapshot
     )
@@ -361,7 +354,7 @@ def outcome(plan: Plan, receipts: Mapping[str, Receipt]) -> Outcome:
     wanted = [k for keys in dated_keys(plan.stages, receipts) for k in keys]
     known = [receipts[k] for k in wanted if k in receipts]
     failures = tuple((r.key, r.reason) for r in known if r.state == "failed")
-    notes = tuple((r.key, r.reason) for r in known if r.state == "done" and r.reason)
+    notes = tuple((r.key, r.note) for r in known if r.note)
     return Outcome(
         done=sum(r.state == "done" for r in known),
         failed=len(failures),

@@ -39,14 +39,18 @@ class MonthJob:
         watch, month = Stopwatch(), self.months[key]
         item_id = str(month.item["id"])
         if month.dropped:
-            return Receipt(key, "done", watch.seconds(), 0, 0, (item_id,), month.dropped)
+            return Receipt(
+                key, "done", watch.seconds(), inputs=(item_id,), note=month.dropped
+            )
         field, sigma = self._read(month)
         field = low_degrees.apply(field, month.replacements)
         field[0, 0, 0] = 0.0  # the mean Earth; total mass is conserved (Sasgen et al. 2019, 2.1)
         group["stokes"][month.index] = field
         group["stokes_sigma"][month.index] = low_degrees.apply(sigma, month.sigmas)
         size = 2 * field.nbytes
-        return Receipt(key, "done", watch.seconds(), size, size, (item_id,), month.notes)
+        return Receipt(
+            key, "done", watch.seconds(), size, size, inputs=(item_id,), note=month.notes
+        )
 
     def _read(self, month: Month) -> tuple[FLOAT, FLOAT]:
         """Return a month on the reference radius, GM and tide system, and its formal errors."""
@@ -113,7 +117,7 @@ class TrendJob:
         group["stokes_residual_sigma"][...] = np.sqrt(fit.residual_variance)
         written = 2 * fit.parameters.nbytes + fit.residual_variance.nbytes
         note = f"{there.sum()} months, {fit.degrees_of_freedom} degrees of freedom"
-        return Receipt(key, "done", watch.seconds(), series.nbytes, written, (), note)
+        return Receipt(key, "done", watch.seconds(), series.nbytes, written, note=note)
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ class LocaliseJob:
             rate * self.factors[:, None], mask, j_max=self.result_degree
         )
         target[index] = localised
-        return Receipt(key, "done", watch.seconds(), rate.nbytes + mask.nbytes, localised.nbytes, ())
+        return Receipt(key, "done", watch.seconds(), rate.nbytes + mask.nbytes, localised.nbytes)
 
     def _perturbation(self, group: zarr.Group, member: int) -> tuple[FLOAT, Any, int]:
         sigma = np.asarray(group["stokes_parameters_sigma"][self.trend_index])
@@ -182,7 +186,7 @@ class MapJob:
         group["mass_rate_gaussian"][band] = at[1]
         variance = sum(part.var(axis=0) for part in parts[1:] if len(part))
         group["mass_rate_sigma"][band] = np.sqrt(variance)
-        return Receipt(key, "done", watch.seconds(), fields.nbytes, 3 * at[0].nbytes, ())
+        return Receipt(key, "done", watch.seconds(), fields.nbytes, 3 * at[0].nbytes)
 
 
 def read_factors(group: zarr.Group) -> tuple[FLOAT, FLOAT, FLOAT]:
@@ -221,7 +225,7 @@ class RegionJob:
         read = self._series(group, observed, gia_rate)
         self._spectra(group, mean, perturbation, gia)
         written = kernels.shape[0] * (2 * len(self.epochs) + 3) * 8
-        return Receipt(key, "done", watch.seconds(), read + kernels.nbytes, written, ())
+        return Receipt(key, "done", watch.seconds(), read + kernels.nbytes, written)
 
     def _observed_kernels(self, group: zarr.Group, kernels: FLOAT) -> FLOAT:
         """Return kernels that act on Stokes coefficients: adjoint of the mask, load factors."""
