@@ -26,11 +26,12 @@ from cluster.store_errors import TransactionError, local_errors
 logger = logging.getLogger(__name__)
 
 _RACERS = 8
-_ROUNDS = 2
 # 412 by the standard; Amazon may answer 409 when two conditional writes meet in the same moment.
 _REFUSALS = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _NOT_BUILT = frozenset({"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400"})
 _STALE = '"00000000000000000000000000000000"'
+
+_trusted: set[tuple[str, ...]] = set()
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,21 @@ def probe(url: str) -> Probe:
 def require_transactional(url: str) -> Probe:
     """Refuse a store on which concurrent commits could be lost.
 
+    A store that kept its promises once is not asked again by this process: the races take seconds
+    on some servers.
+
     Raises
     ------
     TransactionError
         Saying what the store did, what is needed and what to do.
     """
+    address = parse(url)
+    kept = _kept_promises(address)
+    if kept in _trusted:
+        return Probe(address.url, conditional_create=True, conditional_update=True, race=True)
     answer = probe(url)
     if answer.transactional:
+        _trusted.add(kept)
         return answer
     msg = (
         f"{answer.url}: {answer.reason}; transactional output needs a store that honours "
@@ -98,6 +107,13 @@ def require_transactional(url: str) -> Probe:
         "such as Amazon S3 or SeaweedFS 4.48"
     )
     raise TransactionError(msg)
+
+
+def _kept_promises(address: Address) -> tuple[str, ...]:
+    """Return what an answer holds for: one bucket of one store, or one folder."""
+    if address.is_local:
+        return ("file", address.path)
+    return ("s3", s3_client.endpoint() or "", s3_client.region(), address.bucket)
 
 
 def _probe_s3(address: Address) -> Probe:
@@ -202,15 +218,13 @@ def _refuses_stale_update(store: _ConditionalPuts) -> str:
 
 def _crowned(store: _ConditionalPuts) -> str:
     """Return what went wrong when several writers raced, or nothing if one won each time."""
-    for _ in range(_ROUNDS):
-        key = store.new_key()
-        current = ""
-        for name in ("If-None-Match", "If-Match"):
-            condition = {"IfMatch": current} if current else {"IfNoneMatch": "*"}
-            etags = _race(partial(_raced_put, store, key, condition))
-            if len(etags) != 1:
-                return f"{len(etags)} of {_RACERS} writers at once won a race with {name}, not 1"
-            current = etags[0]
+    key, current = store.new_key(), ""
+    for name in ("If-None-Match", "If-Match"):
+        condition = {"IfMatch": current} if current else {"IfNoneMatch": "*"}
+        etags = _race(partial(_raced_put, store, key, condition))
+        if len(etags) != 1:
+            return f"{len(etags)} of {_RACERS} writers at once won a race with {name}, not 1"
+        current = etags[0]
     return ""
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.fixtures.seaweed", "tests.fixtures.namespaces"]
+
 
 class NetworkBlocked(RuntimeError):
     """A test reached for an address beyond loopback without the `network` marker."""
