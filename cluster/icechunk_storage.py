@@ -4,7 +4,7 @@ Icechunk commits by swapping a small reference object, and relies on the store t
 of two swaps. S3 does (:func:`cluster.object_store.require_transactional` proves it for the server
 at hand). A local disk does not: Icechunk's local storage reads the reference and then replaces it.
 So on a local disk every change of a reference happens under an exclusive ``flock`` on a file beside
-the repository, ``product.icechunk.lock``. The kernel drops the lock when its holder dies, however
+the repository, ``.product.icechunk.lock``. The kernel drops the lock when its holder dies, however
 it dies. A network file system must support ``flock`` across its hosts for drivers on several hosts;
 workers take no lock.
 """
@@ -20,8 +20,9 @@ from typing import TypeVar
 
 import icechunk
 
+from cluster import s3_client
 from cluster.address import Address
-from cluster.object_store import StoreError, filesystem
+from cluster.object_store import StoreError, delete, list_objects
 
 Result = TypeVar("Result")
 
@@ -30,7 +31,6 @@ ROOT_SNAPSHOT = "1CECHNKREP0F1RSTCMT0"
 CREATION_SECONDS = 10.0
 RACES = 200
 LONGEST_PAUSE = 1.0
-DEFAULT_REGION = "us-east-1"
 
 
 class NoRepository(StoreError):  # noqa: N818 - the absence is the message
@@ -54,12 +54,11 @@ def storage(address: Address) -> icechunk.Storage:
     """
     if address.is_local:
         return icechunk.local_filesystem_storage(address.path)
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    endpoint = s3_client.endpoint()
     return icechunk.s3_storage(
         bucket=address.bucket,
         prefix=address.path,
-        region=region,
+        region=s3_client.region(),
         endpoint_url=endpoint,
         allow_http=endpoint is not None and endpoint.startswith("http://"),
         force_path_style=endpoint is not None,
@@ -74,7 +73,7 @@ def guard(address: Address) -> Iterator[None]:
         yield
         return
     with translated(address, "locking"):
-        path = address.local.with_name(address.local.name + ".lock")
+        path = address.local.with_name(f".{address.local.name}.lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -147,16 +146,15 @@ def open_existing(address: Address) -> icechunk.Repository:
 
 
 def _remove_leftover(address: Address) -> None:
-    files, root = filesystem(address.url)
-    found = [str(path) for path in files.find(root)]
-    if any(f"/snapshots/{ROOT_SNAPSHOT}" not in path for path in found):
+    found = list_objects(address.url)
+    if not all(name.startswith(f"snapshots/{ROOT_SNAPSHOT}") for name in found):
         msg = (
             f"{address.url} holds no product but other files ({found[0]}, ...); choose an empty "
             "place for the output"
         )
         raise StoreError(msg)
-    for path in found:
-        files.rm_file(path)
+    for name in found:
+        delete(address.join(name).url)
 
 
 def settled(address: Address, doing: str, attempt: Callable[[], Result | None]) -> Result:

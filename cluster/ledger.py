@@ -64,11 +64,13 @@ class Receipt:
         Ids of the items that were read.
     reason : str
         Why the key failed; empty if it is done.
+    note : str
+        What a reader of the results should know of a key that is done.
 
     Examples
     --------
     >>> Receipt("2011-02", "done", 0.5, 100, 80, ("GSM-2_2011032",)).to_json()
-    '{"key":"2011-02","state":"done","seconds":0.5,"bytes_read":100,"bytes_written":80,"inputs":["GSM-2_2011032"],"reason":""}'
+    '{"key":"2011-02","state":"done","seconds":0.5,"bytes_read":100,"bytes_written":80,"inputs":["GSM-2_2011032"],"reason":"","note":""}'
     """
 
     key: str
@@ -78,6 +80,7 @@ class Receipt:
     bytes_written: int = 0
     inputs: tuple[str, ...] = ()
     reason: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.state not in {"done", "failed"}:
@@ -96,12 +99,13 @@ class Receipt:
 
     @classmethod
     def from_json(cls, text: str) -> "Receipt":
-        """Read a receipt from one line of JSON; fields of later versions are ignored."""
+        """Read a receipt from one line of JSON; fields of other versions of it may come or lack."""
         try:
             document: dict[str, Any] = json.loads(text)
-            known = {field.name: document[field.name] for field in fields(cls)}
-            return cls(**known | {"inputs": tuple(known["inputs"])})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            names = {field.name for field in fields(cls)} & document.keys()
+            known = {name: document[name] for name in names}
+            return cls(**known | {"inputs": tuple(document.get("inputs", ()))})
+        except (json.JSONDecodeError, AttributeError, TypeError) as error:
             msg = f"not a receipt: {text[:200]!r} ({error}); expected a line written by to_json"
             raise ReceiptError(msg) from error
 

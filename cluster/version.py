@@ -107,8 +107,8 @@ class Version:
     def fork(self) -> icechunk.ForkSession:
         """Return a copy of the version to write into: it travels to a worker and comes back.
 
-        It holds what was committed when the last one was asked for after a commit of this driver,
-        so a stage can read what the stage before it wrote.
+        It holds at least every key that the ledger was last seen to hold, whoever did it, so a
+        stage can read what the stages before it wrote.
         """
         if self._base is None:
             with translated(self.address, "reading"):
@@ -144,9 +144,7 @@ class Version:
             kept = [receipt for _, receipt in news]
             return kept if self._committed(session, _summary(kept), kept) else None
 
-        kept = settled(self.address, "committing to", attempt)
-        self._base = None
-        return kept
+        return settled(self.address, "committing to", attempt)
 
     def group(self) -> zarr.Group:
         """Return a read-only view of what is committed now."""
@@ -169,6 +167,7 @@ class Version:
         if not session.has_uncommitted_changes:
             group = zarr.open_group(session.store, mode="r+")
             group.attrs[COUNTER] = int(str(group.attrs.get(COUNTER, 0))) + 1
+        self._base = None
         lines = [receipt.to_json() for receipt in receipts]
         metadata: dict[str, Any] = {**self._facts, "receipts": lines}
         try:
@@ -180,6 +179,8 @@ class Version:
     def _ledger(self, tip: str) -> dict[str, Receipt]:
         """Return the ledger at ``tip``, reading only the commits since the last call."""
         known, ledger = self._read
+        if tip != known:
+            self._base = None
         fresh: list[list[str]] = []
         for info in self._repository.ancestry(snapshot_id=tip):
             if info.id == known:

@@ -22,11 +22,20 @@ import zarr
 from cluster import icechunk_storage, releases
 from cluster.address import Address, parse
 from cluster.icechunk_storage import ROOT_SNAPSHOT, NoRepository, guard, translated, won
+from cluster.ledger import Receipt
 from cluster.object_store import require_transactional
 from cluster.releases import NoVersion, Published
 from cluster.version import Version
 
-__all__ = ["NoRepository", "NoVersion", "Published", "Repository", "Version", "VersionConflict"]
+__all__ = [
+    "NoRepository",
+    "NoVersion",
+    "Published",
+    "Repository",
+    "Version",
+    "VersionConflict",
+    "receipts_of",
+]
 
 _IDENTITY_LENGTH = 12
 
@@ -119,17 +128,14 @@ class Repository:
         with guard(self.address), translated(self.address, "beginning a version in"):
             works = self._works()
             if works and not fresh:
-                work = self._continued(works, run_id, choices)
-            else:
-                work = self._started(works, run_id, choices)
-        return Version(
-            self._repository,
-            self.address,
-            branch=work.branch,
-            begun=work.begun,
-            run_id=work.run_id,
-            number=work.number,
-        )
+                return self._version(self._continued(works, run_id, choices))
+            return self._version(self._started(works, run_id, choices))
+
+    def find(self, run_id: str) -> Version | None:
+        """Return the version that :meth:`begin` would continue, or None; never makes one."""
+        with translated(self.address, "reading"):
+            work = self._candidate(self._works(), run_id)
+        return self._version(work) if work else None
 
     def published(self) -> str | None:
         """Return the snapshot that readers see, or None before the first publication."""
@@ -173,12 +179,16 @@ class Repository:
                 found.append(_Work(branch, tip, begun, facts["run_id"], int(facts["number"])))
         return sorted(found, key=lambda work: (work.number, work.branch))
 
-    def _continued(self, works: Sequence[_Work], run_id: str, describe: Mapping[str, str]) -> _Work:
+    def _candidate(self, works: Sequence[_Work], run_id: str) -> _Work | None:
         """Return the newest version, or the one that readers see, if it is of the same run."""
         visible = releases.shown(self._repository)
-        for work in (works[-1], *(work for work in works if work.tip == visible)):
-            if work.run_id == run_id:
-                return work
+        candidates = (*works[-1:], *(work for work in works if work.tip == visible))
+        return next((work for work in candidates if work.run_id == run_id), None)
+
+    def _continued(self, works: Sequence[_Work], run_id: str, describe: Mapping[str, str]) -> _Work:
+        work = self._candidate(works, run_id)
+        if work is not None:
+            return work
         held = self._repository.lookup_snapshot(works[-1].begun).metadata.get("describe", {})
         msg = (
             f"{self.address.url} holds the work of run {works[-1].run_id}, and this is run "
@@ -202,6 +212,28 @@ class Repository:
         if not won(lambda: self._repository.create_branch(branch, tip)):
             return self._continued(self._works(), run_id, describe)
         return _Work(branch, tip, tip, run_id, number)
+
+    def _version(self, work: _Work) -> Version:
+        return Version(
+            self._repository,
+            self.address,
+            branch=work.branch,
+            begun=work.begun,
+            run_id=work.run_id,
+            number=work.number,
+        )
+
+
+def receipts_of(url: str, run_id: str) -> dict[str, Receipt]:
+    """Return what the newest version of ``run_id`` at ``url`` holds; nothing if there is none.
+
+    Reads only, so that a status can be asked for at any time and of any store.
+    """
+    try:
+        version = Repository.open(url, read_only=True).find(run_id)
+    except NoRepository:
+        return {}
+    return version.receipts() if version else {}
 
 
 def _free_name(run_id: str, taken: set[str]) -> str:
