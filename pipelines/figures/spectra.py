@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from pipelines.figures import canvas
 
 
-def degree_power(
-    signal: NDArray[np.float64], spread: NDArray[np.float64], *, title: str
-) -> bytes:
+def degree_power(signal: NDArray[np.float64], spread: NDArray[np.float64], *, title: str) -> bytes:
     """Draw the power of the mean member and the variance of the members by degree.
 
     Sasgen et al. (2019), figure 1.

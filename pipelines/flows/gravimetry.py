@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import lifecycle, settings
+from pipelines import settings
 from pipelines.flows import gravimetry_arrays as arrays
 from pipelines.flows import gravimetry_inputs as inputs
 from pipelines.flows import gravimetry_regions as regions
 from pipelines.flows import gravimetry_results as results
 from pipelines.flows import gravimetry_stages as stages
-from pipelines.kernels import geodesy, trends
-from pipelines.kernels.gravity import filters, harmonics, love_numbers, sphere, stokes
+from pipelines.kernels import trends
+from pipelines.kernels.gravity import filters, love_numbers, stokes
 from pipelines.lifecycle import MIB, ByKind, Plan, Stage
 from stac import contracts
 
@@ -118,85 +118,95 @@ def map_axes(spacing_km: float) -> tuple[NDArray[np.float64], NDArray[np.float64
     return x, x[::-1].copy()
 
 
-def _stages(
-    run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout
-) -> tuple[Stage, ...]:
-    choices, field = run.choices, 16 * (run.choices.j_max + 1) ** 2
-    months = {month.key: month for month in found.months}
-    factors = _surface_mass_factors(run, found)
-    trend_index = layout.parameters.index("trend")
-    names = ["localise/mean"]
-    names += [f"localise/perturbation/{i}" for i in range(choices.members)]
-    names += [f"localise/gia/{name}" for name in layout.gia]
-    latitude, longitude = _map_nodes(layout, choices.latitude)
-    gaussian = filters.gaussian_weights(
-        choices.result_degree, radius_km=choices.figures.gaussian_km
-    )
+def _stages(run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout) -> tuple[Stage, ...]:
+    """Return the stages of the run with the memory and time that one task of each takes."""
+    choices = run.choices
+    field, result = _spectrum_bytes(choices.j_max), _spectrum_bytes(choices.result_degree)
+    series = len(found.months) * field
+    factors = choices.members + len(layout.gia) + len(layout.regions)
+    prepare = ("mask", "kernels", *(month.key for month in found.months))
     bands = tuple(f"map/{row}" for row in range(0, len(layout.y), MAP_ROWS))
-    series = len(months) * field
-    result = 16 * (choices.result_degree + 1) ** 2
-    prepare = ByKind({
-        "mask": regions.MaskJob(
-            found.grounded_ice.to_dict(transform_hrefs=False), choices.mask.degree,
-            choices.mask.inner_km, choices.mask.outer_km, choices.latitude,
-        ),
-        "kernels": regions.KernelJob(
-            found.regions.to_dict(transform_hrefs=False), 1_000.0 * choices.region_spacing_km,
-            choices.result_degree, choices.latitude,
-        ),
-        "month": stages.MonthJob(months, choices.j_max),
-    })  # fmt: skip
-    fit = stages.TrendJob(time_model(run), found.epochs, choices.weights)
-    localise = stages.LocaliseJob(
-        factors, trend_index, choices.members, choices.seed, choices.centred,
-        _gia_rates(run, found), choices.result_degree,
-    )  # fmt: skip
-    sums = ByKind({
-        "regions": stages.RegionJob(
-            factors, choices.j_max, trend_index, time_model(run).reference_epoch, found.epochs
-        ),
-        "map": stages.MapJob(latitude, longitude, MAP_ROWS, gaussian),
-    })  # fmt: skip
-    ensemble = (choices.members + len(layout.gia) + 2) * result
     return (
-        Stage("prepare", ("mask", "kernels", *months), prepare, 900 * MIB, 0.15,
+        Stage("prepare", prepare, _prepare(run, found), 900 * MIB, 0.15,
               "2 km raster of the regions and the lattice of their weights"),
-        Stage("trend", ("trend",), fit, 4 * series + 64 * MIB, 2.0,
-              "all months of all coefficients, and their residuals"),
-        Stage("localise", tuple(names), localise, choices.members * field + 40 * result, 0.3,
+        Stage("trend", ("trend",), stages.TrendJob(time_model(run), choices.weights),
+              6 * series + 64 * MIB, 2.0, "all months of all coefficients, and their residuals"),
+        Stage("localise", _factor_keys(layout), _localise(run, found, layout),
+              choices.members * field + 40 * result + 64 * MIB, 0.3,
               "all perturbations, one field on the Gauss grid"),
-        Stage("sums", ("regions", *bands), sums,
-              2 * series + 3 * (ensemble + len(layout.regions) * result) + 128 * MIB, 1.0,
+        Stage("sums", ("regions", *bands), _sums(run, found, layout),
+              2 * series + 3 * factors * result + 128 * MIB, 1.0,
               "factors of the ensemble, region kernels, a band of the map"),
     )  # fmt: skip
 
 
+def _spectrum_bytes(degree: int) -> int:
+    return 8 * arrays.PARTS * (degree + 1) ** 2
+
+
+def _factor_keys(layout: arrays.Layout) -> tuple[str, ...]:
+    perturbations = (f"localise/perturbation/{i}" for i in range(layout.members))
+    return ("localise/mean", *perturbations, *(f"localise/gia/{name}" for name in layout.gia))
+
+
+def _prepare(run: Run, found: inputs.GravimetryInputs) -> ByKind:
+    choices = run.choices
+    mask = regions.MaskJob(
+        inputs.source_of(found.grounded_ice),
+        degree=choices.mask.degree,
+        inner_km=choices.mask.inner_km,
+        outer_km=choices.mask.outer_km,
+        reading=choices.latitude,
+    )
+    kernels = regions.KernelJob(
+        inputs.source_of(found.regions),
+        spacing_m=1_000.0 * choices.region_spacing_km,
+        degree=choices.result_degree,
+        reading=choices.latitude,
+    )
+    months = {month.key: month for month in found.months}
+    month = stages.MonthJob(months, j_max=choices.j_max)
+    return ByKind({"mask": mask, "kernels": kernels, "month": month})
+
+
+def _localise(
+    run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout
+) -> stages.LocaliseJob:
+    choices = run.choices
+    return stages.LocaliseJob(
+        _surface_mass_factors(run, found),
+        trend_index=layout.parameters.index("trend"),
+        members=choices.members,
+        seed=choices.seed,
+        centred=choices.centred,
+        gia=tuple(inputs.source_of(item) for item in found.gia),
+        j_max=choices.j_max,
+        result_degree=choices.result_degree,
+    )
+
+
+def _sums(run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout) -> ByKind:
+    choices = run.choices
+    sums = stages.RegionJob(
+        _surface_mass_factors(run, found),
+        j_max=choices.j_max,
+        trend_index=layout.parameters.index("trend"),
+        reference_epoch=time_model(run).reference_epoch,
+    )
+    gaussian = filters.gaussian_weights(
+        choices.result_degree, radius_km=choices.figures.gaussian_km
+    )
+    bands = stages.MapJob(MAP_ROWS, gaussian=gaussian, reading=choices.latitude)
+    return ByKind({"regions": sums, "map": bands})
+
+
 def _surface_mass_factors(run: Run, found: inputs.GravimetryInputs) -> NDArray[np.float64]:
-    """Return kg m⁻² per Stokes coefficient for degrees 0 to j_max, Love numbers in the run's frame."""
+    """Return kg m⁻² per Stokes coefficient by degree, Love numbers in the run's frame."""
     load = contracts.open_item(found.love_numbers).load()  # a few thousand numbers
     k = love_numbers.in_frame(
         load.h.values, load.l.values, load.k.values, frame=run.choices.frame, k1=run.choices.k1
     )
     return love_numbers.surface_mass_factors(k, j_max=run.choices.j_max)
-
-
-def _gia_rates(run: Run, found: inputs.GravimetryInputs) -> dict[str, NDArray[np.float64]]:
-    """Return the Stokes rates of each GIA model, degree 1 left to the geocentre series."""
-    rates = {}
-    for item in found.gia:
-        rate = contracts.open_item(item).load().stokes_rate.values  # one field
-        rate = harmonics.truncate(rate, run.choices.j_max).copy()
-        rate[:, :2] = 0.0  # degree 0 is conserved; TN-13 has its own GIA removed (record 0006)
-        rates[item.id] = rate
-    return rates
-
-
-def _map_nodes(
-    layout: arrays.Layout, reading: sphere.Reading
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    x, y = np.meshgrid(layout.x, layout.y)
-    latitude, longitude = geodesy.inverse_polar_stereographic(x, y)
-    return sphere.latitude_on_sphere(latitude, reading=reading), longitude
 
 
 def _notes(found: inputs.GravimetryInputs) -> tuple[str, ...]:

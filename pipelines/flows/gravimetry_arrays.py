@@ -1,4 +1,4 @@
-"""The arrays of a gravimetry product: names, shapes, chunks, units. Created once, filled by keys."""
+"""The arrays of a gravimetry product: names, shapes, chunks, units. Keys fill them."""
 
 from __future__ import annotations
 
@@ -68,13 +68,15 @@ def variables(layout: Layout) -> tuple[Array, ...]:
         return Array(name, dims, shape, shape, *about)
 
     spectra = (
-        Array("stokes", ("time", *jm), (n, *field), (1, *field), "1", "monthly Stokes coefficients"),
+        Array("stokes", ("time", *jm), (n, *field), (1, *field), "1",
+              "monthly Stokes coefficients"),
         Array("stokes_sigma", ("time", *jm), (n, *field), (1, *field), "1",
               "formal standard deviation of the monthly coefficients"),
         whole("stokes_parameters", ("parameter", *jm), (p, *field), "1", "fitted time model"),
         whole("stokes_parameters_sigma", ("parameter", *jm), (p, *field), "1",
               "one standard deviation, formal, scaled by the post-fit residuals"),
-        whole("stokes_residual_sigma", jm, field, "1", "standard deviation of the post-fit residuals"),
+        whole("stokes_residual_sigma", jm, field, "1",
+              "standard deviation of the post-fit residuals"),
         whole("mask", ("part", "degree_mask", "order_mask"), mask, "1", "localisation mask"),
         whole("region_kernel", ("region", *jr), (r, *result), "m2",
               "mass of a region per unit coefficient of surface mass density"),
@@ -92,7 +94,8 @@ def variables(layout: Layout) -> tuple[Array, ...]:
               "apparent rate of surface mass density by glacial isostatic adjustment, localised"),
     )  # fmt: skip
     sums = (
-        whole("region_mass_rate", ("region",), (r,), "kg yr-1", "rate of mass, mean of the members"),
+        whole("region_mass_rate", ("region",), (r,), "kg yr-1",
+              "rate of mass, mean of the members"),
         whole("region_mass_rate_covariance", ("region", "region_2"), (r, r), "kg2 yr-2",
               "population covariance of the members"),
         whole("region_mass_rate_formal", ("region",), (r,), "kg yr-1",
@@ -141,7 +144,9 @@ def _coordinates(group: zarr.Group, layout: Layout) -> None:
     _coordinate(group, "time", ("time",), (middle - origin) / day,
                 {"units": since, "standard_name": "time", "bounds": "time_bounds"})  # fmt: skip
     _coordinate(group, "time_bounds", ("time", "bound"), bounds, {"units": since})
-    _coordinate(group, "epoch", ("time",), layout.epochs, {"units": "yr", "long_name": "decimal year"})
+    _coordinate(
+        group, "epoch", ("time",), layout.epochs, {"units": "yr", "long_name": "decimal year"}
+    )
     for name, size in (("degree", layout.j_max), ("degree_result", layout.result_degree)):
         _coordinate(group, name, (name,), np.arange(size + 1), {"units": "1"})
     for axis, values in (("x", layout.x), ("y", layout.y)):
@@ -171,10 +176,9 @@ def _coordinate(
 
 
 def _labels(group: zarr.Group, name: str, labels: Sequence[str]) -> None:
-    """Write labels as fixed-length ASCII bytes decoded by xarray through ``_Encoding``-free CF chars.
+    """Write labels as flag values and meanings (CF, section 3.5).
 
-    Text arrays have no settled specification in Zarr v3; labels are kept as flag values and
-    meanings (CF section 3.5), which every reader understands.
+    Text arrays have no settled specification in Zarr v3; flags are read by everything.
     """
     if labels:
         attributes = {"flag_meanings": " ".join(labels), "long_name": f"{name} index"}

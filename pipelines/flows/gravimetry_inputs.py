@@ -6,28 +6,77 @@ themselves are opened on the workers, one month a task.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster.ledger import KeyFailed
 from pipelines.kernels.gravity import low_degrees, stokes
 from pipelines.lifecycle import InputItem
 from stac import contracts
 from stac.catalogue import Catalogue, open_catalogue
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     import pystac
+    import xarray as xr
+
     from pipelines.settings import Run
 
 DATES = NDArray[np.datetime64]
+T = TypeVar("T")
 
 
 class InputError(ValueError):
     """The catalogue does not hold what the run file asks for."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the data of a catalogue item are: all that a worker needs to open them."""
+
+    id: str
+    kind: str
+    href: str
+
+    def item(self) -> pystac.Item:
+        """Return a catalogue item that :mod:`stac.contracts` can open."""
+        import pystac
+
+        item = pystac.Item(
+            id=self.id,
+            geometry=None,
+            bbox=None,
+            datetime=dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
+            properties={"nunatak:kind": self.kind},
+        )
+        item.add_asset("data", pystac.Asset(href=self.href))
+        return item
+
+    def open(self) -> xr.Dataset:
+        """Open arrays on a worker; what cannot be opened fails its key alone."""
+        return self._opened(contracts.open_item)
+
+    def open_regions(self) -> gpd.GeoDataFrame:
+        """Open polygons on a worker; what cannot be opened fails its key alone."""
+        return self._opened(contracts.open_regions)
+
+    def _opened(self, opener: Callable[[pystac.Item], T]) -> T:
+        try:
+            return opener(self.item())
+        except (contracts.ContractError, OSError, LookupError) as error:
+            reason = f"{self.id}: {error}"
+            raise KeyFailed(reason, (self.id,)) from error
+
+
+def source_of(item: pystac.Item) -> Source:
+    """Return where the data of an item are."""
+    return Source(item.id, str(item.properties.get("nunatak:kind")), contracts.data_url(item))
 
 
 @dataclass(frozen=True)
@@ -36,7 +85,7 @@ class Month:
 
     key: str
     index: int
-    item: Mapping[str, Any]
+    source: Source
     replacements: Mapping[str, float]
     sigmas: Mapping[str, float]
     notes: str = ""
@@ -64,7 +113,9 @@ def resolve(run: Run) -> GravimetryInputs:
     catalogue = open_catalogue(run.catalogue)
     fields, left_out = _months_in_period(catalogue, run)
     start, end = _windows(fields)
-    stokes.refuse_overlaps(start, end, [item.id for item in fields], limit=run.choices.overlap_limit)
+    stokes.refuse_overlaps(
+        start, end, [item.id for item in fields], limit=run.choices.overlap_limit
+    )
     epochs = stokes.mid_epochs(start, end)
     sources = {
         "degree_one": _single(catalogue, run.inputs.degree_one, "degree_one"),
@@ -75,7 +126,7 @@ def resolve(run: Run) -> GravimetryInputs:
     gia = tuple(i for name in run.inputs.gia for i in _all(catalogue, name, "gia"))
     regions = _single(catalogue, run.regions, "regions")
     grounded = _single(catalogue, run.inputs.grounded_ice, "grounded_ice")
-    roles = [("gravity", i) for i in fields] + [(role, i) for role, i in sources.items()]
+    roles = [("gravity", i) for i in fields] + list(sources.items())
     roles += [("love_numbers", love), *(("gia", i) for i in gia)]
     roles += [("regions", regions), ("grounded_ice", grounded)]
     return GravimetryInputs(
@@ -99,11 +150,13 @@ def _all(catalogue: Catalogue, name: str, role: str) -> list[pystac.Item]:
     if collection not in known:
         near = difflib.get_close_matches(collection, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(known) or 'none'}"
-        msg = f"inputs.{role}: the catalogue {catalogue.url} has no collection {collection!r}; {hint}"
+        msg = (
+            f"inputs.{role}: the catalogue {catalogue.url} has no collection {collection!r}; {hint}"
+        )
         raise InputError(msg)
     found = list(catalogue.search(collection, ids=[item_id] if item_id else None))
     if not found:
-        msg = f"inputs.{role}: nothing found for {name!r} in {catalogue.url}; run `nunatak ingest` first"
+        msg = f"inputs.{role}: nothing found for {name!r} in {catalogue.url}; ingest it first"
         raise InputError(msg)
     return sorted(found, key=lambda item: item.id)
 
@@ -113,14 +166,14 @@ def _single(catalogue: Catalogue, name: str, role: str) -> pystac.Item:
     found = _all(catalogue, name, role)
     if len(found) > 1:
         names = ", ".join(f"{name.partition('/')[0]}/{item.id}" for item in found)
-        msg = f"inputs.{role}: {name!r} holds {len(found)} items, one is needed; name one of {names}"
+        msg = (
+            f"inputs.{role}: {name!r} holds {len(found)} items, one is needed; name one of {names}"
+        )
         raise InputError(msg)
     return found[0]
 
 
-def _months_in_period(
-    catalogue: Catalogue, run: Run
-) -> tuple[list[pystac.Item], tuple[str, ...]]:
+def _months_in_period(catalogue: Catalogue, run: Run) -> tuple[list[pystac.Item], tuple[str, ...]]:
     """Return the fields whose middle lies in the period, in time order, and the ids left out."""
     first, last = (np.datetime64(day) for day in run.period)
     found = [i for name in run.inputs.gravity for i in _all(catalogue, name, "gravity")]
@@ -175,7 +228,7 @@ def _replace_low_degrees(
     dropped: list[list[str]] = [[] for _ in fields]
     for row in run.choices.low_degrees:
         table = series[row.source]
-        columns = [list(table.coefficient.values).index(name) for name in row.coefficients]
+        columns = _columns(row.coefficients, table, sources[row.source].id)
         policy = low_degrees.Policy(
             coefficients=row.coefficients,
             source=row.source,
@@ -208,7 +261,7 @@ def _replace_low_degrees(
         Month(
             key=f"month/{label}",
             index=i,
-            item=item.to_dict(transform_hrefs=False),
+            source=source_of(item),
             replacements=replacements[i],
             sigmas=sigmas[i],
             notes="; ".join(notes[i]),
@@ -218,20 +271,28 @@ def _replace_low_degrees(
     )
 
 
+def _columns(names: Sequence[str], table: xr.Dataset, source: str) -> list[int]:
+    """Return where a low-degree series holds the coefficients of a policy."""
+    held = [str(name) for name in table.coefficient.values]
+    lacking = [name for name in names if name not in held]
+    if lacking:
+        msg = (
+            f"gravimetry.low_degrees: {source} holds {', '.join(held)}, the policy asks for "
+            f"{', '.join(lacking)}; name another source or leave out that policy"
+        )
+        raise InputError(msg)
+    return [held.index(name) for name in names]
+
+
 def _input_item(role: str, item: pystac.Item) -> InputItem:
-    asset = data_asset(item)
+    asset = item.assets["data"]
     return InputItem(
         role=role,
         id=item.id,
         checksum=str(asset.extra_fields.get("file:checksum", "")),
         bytes=int(asset.extra_fields.get("file:size", 0)),
-        href=asset.href,
+        href=contracts.data_url(item),
     )
-
-
-def data_asset(item: pystac.Item) -> pystac.Asset:
-    """Return the asset that holds the data of an ingested item."""
-    return item.assets["data"]
 
 
 def checksums(items: Iterable[InputItem]) -> dict[str, str]:

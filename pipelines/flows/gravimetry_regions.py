@@ -5,14 +5,14 @@ Both are made once per run, on a worker, from the polygons of the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.ledger import KeyFailed, Receipt
+from cluster.ledger import Receipt
 from pipelines.kernels import basins, geodesy
 from pipelines.kernels.constants import MEAN_RADIUS
 from pipelines.kernels.gravity import harmonics, localisation, sphere
@@ -21,6 +21,8 @@ from pipelines.lifecycle import Stopwatch
 if TYPE_CHECKING:
     import geopandas as gpd
     import zarr
+
+    from pipelines.flows.gravimetry_inputs import Source
 
 FLOAT = NDArray[np.float64]
 
@@ -56,12 +58,10 @@ def region_names(regions: Sequence[str], groups: Sequence[str]) -> tuple[str, ..
 
 
 def membership(regions: Sequence[str], groups: Sequence[str]) -> FLOAT:
-    """Return which polygons each row but the buffered one sums, shape (rows, regions) of 0 and 1."""
+    """Return which polygons each row sums, the buffered one apart: 0 and 1, (rows, regions)."""
     names = region_names(regions, groups)[:-1]
     polygon = np.eye(len(regions))
-    rows = [
-        (np.array(groups) == name).astype(np.float64) for name in names[len(regions) : -1]
-    ]
+    rows = [(np.array(groups) == name).astype(np.float64) for name in names[len(regions) : -1]]
     return np.concatenate([polygon, *(row[None] for row in rows), np.ones((1, len(regions)))])
 
 
@@ -72,7 +72,7 @@ class MaskJob:
     Sasgen et al. (2019), section 2.1 and equation 2.
     """
 
-    grounded_ice: Mapping[str, Any]
+    grounded_ice: Source
     degree: int
     inner_km: float
     outer_km: float
@@ -81,32 +81,27 @@ class MaskJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the coefficients of the mask."""
         watch = Stopwatch()
-        polygons = read_polygons(self.grounded_ice)
+        polygons = self.grounded_ice.open_regions()
         grid = harmonics.gauss_legendre(MASK_ROWS)
         field = np.zeros((len(grid.latitude), len(grid.longitude)))
         south = grid.latitude < LATTICE_EDGE
         field[south] = self._mask(polygons, grid.latitude[south], grid.longitude)
         coefficients = harmonics.analyse(field, grid, j_max=self.degree)
         group["mask"][...] = coefficients
-        item_id = str(self.grounded_ice["id"])
-        return Receipt(key, "done", watch.seconds(), field.nbytes, coefficients.nbytes, (item_id,))
+        return Receipt(key, "done", watch.seconds(), 0, 0, (self.grounded_ice.id,))
 
     def _mask(self, polygons: gpd.GeoDataFrame, latitude: FLOAT, longitude: FLOAT) -> FLOAT:
         """Return the mask at rows × columns, latitude as the harmonics have it."""
         from stac import boundaries
 
-        outline_lat, outline_lon = boundaries.boundary_points(
-            polygons, spacing_m=OUTLINE_SPACING_M
-        )
+        outline_lat, outline_lon = boundaries.boundary_points(polygons, spacing_m=OUTLINE_SPACING_M)
         outline_lat = sphere.latitude_on_sphere(outline_lat, reading=self.reading)
         lat, lon = (a.ravel() for a in np.meshgrid(latitude, longitude, indexing="ij"))
         distance = localisation.distance_to_points(lat, lon, outline_lat, outline_lon)
         geodetic = lat if self.reading == "geographic" else geodesy.geodetic_latitude(lat)
         x, y = geodesy.polar_stereographic(geodetic, lon)
         distance[_inside(polygons, x, y)] = 0.0
-        mask = localisation.buffer_mask(
-            distance, inner_km=self.inner_km, outer_km=self.outer_km
-        )
+        mask = localisation.buffer_mask(distance, inner_km=self.inner_km, outer_km=self.outer_km)
         return np.asarray(mask).reshape(len(latitude), len(longitude))
 
 
@@ -130,7 +125,7 @@ class KernelJob:
     ``kernel[r, :, j, m] = a² ∫_r Y_jm dΩ``, so a mass is a plain sum of products.
     """
 
-    regions: Mapping[str, Any]
+    regions: Source
     spacing_m: float
     degree: int
     reading: sphere.Reading
@@ -138,7 +133,7 @@ class KernelJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the kernels of polygons, groups, all, and the buffered total."""
         watch = Stopwatch()
-        polygons = read_polygons(self.regions)
+        polygons = self.regions.open_regions()
         kernels = polygon_kernels(
             polygons, spacing_m=self.spacing_m, degree=self.degree, reading=self.reading
         )
@@ -147,8 +142,7 @@ class KernelJob:
         buffered = np.zeros((1, *summed.shape[1:]))
         buffered[0, 0, 0, 0] = 4.0 * np.pi * MEAN_RADIUS**2
         group["region_kernel"][...] = np.concatenate([summed, buffered])
-        item_id = str(self.regions["id"])
-        return Receipt(key, "done", watch.seconds(), 0, summed.nbytes, (item_id,))
+        return Receipt(key, "done", watch.seconds(), 0, 0, (self.regions.id,))
 
 
 def polygon_kernels(
@@ -174,16 +168,3 @@ def polygon_kernels(
         south_of=LATTICE_EDGE,
     )
     return harmonics.project_rows(weights, lat, lon, j_max=degree)
-
-
-def read_polygons(item: Mapping[str, Any]) -> gpd.GeoDataFrame:
-    """Open the polygons of a catalogue item, on a worker."""
-    import pystac
-
-    from stac import contracts
-
-    record = pystac.Item.from_dict(dict(item))
-    try:
-        return contracts.open_regions(record)
-    except (contracts.ContractError, OSError, LookupError) as error:
-        raise KeyFailed(f"{record.id}: {error}") from error

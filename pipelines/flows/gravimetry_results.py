@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from stac import boundaries, contracts, publish
 
 if TYPE_CHECKING:
     import zarr
+
     from pipelines.settings import Run
 
 FLOAT = NDArray[np.float64]
@@ -44,9 +44,7 @@ def provenance(run: Run, found: inputs.GravimetryInputs) -> dict[str, Any]:
     }
 
 
-def tell(
-    finished: Finished, *, run: Run, found: inputs.GravimetryInputs, layout: Layout
-) -> Mapping[str, str]:
+def tell(finished: Finished, *, run: Run, found: inputs.GravimetryInputs, layout: Layout) -> None:
     """Write tables, figures and, last, ``item.json``."""
     written = {
         "tables/regions.csv": tables.write_rows(region_rows(finished.group, run, layout)),
@@ -66,7 +64,6 @@ def tell(
         properties={"nunatak:product": "gravimetry", "proj:code": "EPSG:3031"},
     )
     finished.write("item.json", json.dumps(item, indent=2).encode())
-    return dict.fromkeys(written, run.output)
 
 
 def region_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]:
@@ -151,7 +148,9 @@ def figures(
     outlines = boundaries.outlines(polygons)
     coast = boundaries.outlines(contracts.open_regions(found.grounded_ice))
     named = f"{run.period[0]} to {run.period[1]}"
-    fields = {name: np.asarray(group[name][...]) for name in ("mass_rate_gaussian", "mass_rate_sigma")}
+    fields = {
+        name: np.asarray(group[name][...]) for name in ("mass_rate_gaussian", "mass_rate_sigma")
+    }
     radius = run.choices.figures.gaussian_km
     shown = [i for i, name in enumerate(layout.regions) if name in {*regions.GROUPS, regions.ALL}]
     anomaly = np.asarray(group["mass_anomaly"][...]) / KG_PER_GT

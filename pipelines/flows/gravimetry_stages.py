@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed, Receipt
-from pipelines.kernels import ensembles, trends
+from pipelines.kernels import ensembles, geodesy, trends
 from pipelines.kernels.constants import GEOID_RADIUS, GM
-from pipelines.kernels.gravity import harmonics, localisation, low_degrees, reference
+from pipelines.kernels.gravity import harmonics, localisation, low_degrees, reference, sphere
 from pipelines.lifecycle import Stopwatch
 
 if TYPE_CHECKING:
     import zarr
-    from pipelines.flows.gravimetry_inputs import Month
+
+    from pipelines.flows.gravimetry_inputs import Month, Source
 
 FLOAT = NDArray[np.float64]
 
@@ -37,11 +38,9 @@ class MonthJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write one slot of ``stokes``; a month that a source lacks stays NaN and says so."""
         watch, month = Stopwatch(), self.months[key]
-        item_id = str(month.item["id"])
+        item_id = month.source.id
         if month.dropped:
-            return Receipt(
-                key, "done", watch.seconds(), inputs=(item_id,), note=month.dropped
-            )
+            return Receipt(key, "done", watch.seconds(), inputs=(item_id,), note=month.dropped)
         field, sigma = self._read(month)
         field = low_degrees.apply(field, month.replacements)
         field[0, 0, 0] = 0.0  # the mean Earth; total mass is conserved (Sasgen et al. 2019, 2.1)
@@ -54,25 +53,18 @@ class MonthJob:
 
     def _read(self, month: Month) -> tuple[FLOAT, FLOAT]:
         """Return a month on the reference radius, GM and tide system, and its formal errors."""
-        import pystac
-
-        from stac import contracts
-
-        item = pystac.Item.from_dict(dict(month.item))
-        try:
-            data = contracts.open_item(item).load()  # one month, 150 kB
-        except (contracts.ContractError, OSError, LookupError) as error:
-            raise KeyFailed(f"{item.id}: {error}") from error
+        data = month.source.open().load()  # one month, 150 kB
         found = int(data.sizes["degree"]) - 1
         if found < self.j_max:
             msg = (
-                f"{item.id}: holds degrees up to {found}, the run needs {self.j_max}; "
+                f"{month.source.id}: holds degrees up to {found}, the run needs {self.j_max}; "
                 "lower gravimetry.j_max or ingest fields of a higher degree"
             )
             raise KeyFailed(msg)
         field = np.asarray(data.stokes.values, dtype=np.float64)
         if not np.isfinite(field).all():
-            raise KeyFailed(f"{item.id}: holds coefficients that are not finite; ingest it again")
+            msg = f"{month.source.id}: holds coefficients that are not finite; ingest it again"
+            raise KeyFailed(msg)
         field = harmonics.truncate(field, self.j_max).copy()
         field[0, 2, 0] += _tide_shift(str(data.attrs["tide_system"]))
         sigma = harmonics.truncate(np.asarray(data.stokes_sigma.values), self.j_max)
@@ -95,7 +87,6 @@ class TrendJob:
     """``trend``: the time model of every coefficient, fitted to the months that are there."""
 
     model: trends.TimeModel
-    epochs: FLOAT
     weights: str
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
@@ -103,7 +94,7 @@ class TrendJob:
         watch = Stopwatch()
         series = np.asarray(group["stokes"][...])
         there = np.isfinite(series[:, 0, 0, 0])
-        design = trends.design_matrix(self.epochs[there], model=self.model)
+        design = trends.design_matrix(np.asarray(group["epoch"][...])[there], model=self.model)
         names = trends.parameter_names(self.model)
         sigma = None
         if self.weights == "formal":
@@ -133,7 +124,8 @@ class LocaliseJob:
     members: int
     seed: int
     centred: bool
-    gia: Mapping[str, FLOAT]
+    gia: tuple[Source, ...]
+    j_max: int
     result_degree: int
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
@@ -146,8 +138,7 @@ class LocaliseJob:
         elif kind == "perturbation":
             rate, target, index = self._perturbation(group, int(rest[0]))
         else:
-            names = list(self.gia)
-            rate, target, index = self.gia[rest[0]], group["mass_rate_gia"], names.index(rest[0])
+            rate, target, index = self._gia(group, rest[0])
         mask = np.asarray(group["mask"][...])
         localised = localisation.localise(
             rate * self.factors[:, None], mask, j_max=self.result_degree
@@ -162,23 +153,34 @@ class LocaliseJob:
         )
         return drawn[member], group["mass_rate_perturbation"], member
 
+    def _gia(self, group: zarr.Group, name: str) -> tuple[FLOAT, Any, int]:
+        """Return a GIA model from degree 2 on: degree 1 is the geocentre series' (record 0006)."""
+        index = [source.id for source in self.gia].index(name)
+        held = np.asarray(self.gia[index].open().stokes_rate.values)
+        rate = harmonics.truncate(held, self.j_max).copy()
+        rate[:, :2] = 0.0
+        return rate, group["mass_rate_gia"], index
+
 
 @dataclass(frozen=True)
 class MapJob:
     """``map/ROW``: a band of rows of the map in EPSG:3031, mean and spread of the members."""
 
-    latitude: FLOAT
-    longitude: FLOAT
     rows: int
     gaussian: FLOAT
+    reading: sphere.Reading
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write one band of rows of the three maps."""
         watch, first = Stopwatch(), int(key.split("/")[1])
-        band = slice(first, min(first + self.rows, self.latitude.shape[0]))
+        x, y = np.asarray(group["x"][...]), np.asarray(group["y"][...])
+        band = slice(first, min(first + self.rows, len(y)))
         mean, perturbation, gia = read_factors(group)
-        fields = np.concatenate([mean[None], mean[None] * self.gaussian[:, None], perturbation, gia])
-        latitude, longitude = self.latitude[band], self.longitude[band]
+        fields = np.concatenate(
+            [mean[None], mean[None] * self.gaussian[:, None], perturbation, gia]
+        )
+        latitude, longitude = geodesy.inverse_polar_stereographic(*np.meshgrid(x, y[band]))
+        latitude = sphere.latitude_on_sphere(latitude, reading=self.reading)
         at = harmonics.synthesise_at(fields, latitude.ravel(), longitude.ravel())
         at = at.reshape(len(fields), *latitude.shape)
         parts = np.split(at, [2, 2 + len(perturbation)])
@@ -208,7 +210,6 @@ class RegionJob:
     j_max: int
     trend_index: int
     reference_epoch: float
-    epochs: FLOAT
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the sums of the members, the covariance across regions and the anomalies."""
@@ -224,7 +225,7 @@ class RegionJob:
         gia_rate = _sums(gia, kernels).mean(axis=0) if len(gia) else np.zeros(len(kernels))
         read = self._series(group, observed, gia_rate)
         self._spectra(group, mean, perturbation, gia)
-        written = kernels.shape[0] * (2 * len(self.epochs) + 3) * 8
+        written = kernels.shape[0] * (2 * group["epoch"].size + 3) * 8
         return Receipt(key, "done", watch.seconds(), read + kernels.nbytes, written)
 
     def _observed_kernels(self, group: zarr.Group, kernels: FLOAT) -> FLOAT:
@@ -236,7 +237,8 @@ class RegionJob:
     def _series(self, group: zarr.Group, observed: FLOAT, gia_rate: FLOAT) -> int:
         series = np.asarray(group["stokes"][...])
         anomaly = _sums(series, observed)
-        anomaly -= (self.epochs - self.reference_epoch)[:, None] * gia_rate
+        since = np.asarray(group["epoch"][...]) - self.reference_epoch
+        anomaly -= since[:, None] * gia_rate
         anomaly -= np.nanmean(anomaly, axis=0)
         residual = np.asarray(group["stokes_residual_sigma"][...])
         sigma = np.where(np.isfinite(anomaly), _propagated(observed, residual), np.nan)
@@ -244,9 +246,7 @@ class RegionJob:
         group["mass_anomaly_sigma"][...] = sigma.T
         return int(series.nbytes)
 
-    def _spectra(
-        self, group: zarr.Group, mean: FLOAT, perturbation: FLOAT, gia: FLOAT
-    ) -> None:
+    def _spectra(self, group: zarr.Group, mean: FLOAT, perturbation: FLOAT, gia: FLOAT) -> None:
         group["degree_power"][...] = harmonics.degree_variance(mean)
         spread = sum(f.var(axis=0) for f in (perturbation, gia) if len(f))
         group["degree_power_spread"][...] = np.asarray(spread).sum(axis=(0, 2))

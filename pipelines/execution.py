@@ -1,0 +1,186 @@
+"""Carry out a plan: resume, process, publish, tell. The same for every product.
+
+The order of publication is the order of trust: arrays and receipts are committed together, `main`
+moves when a version is complete, the plain copy follows, then tables and figures, and ``item.json``
+last. It names the snapshot it tells of, so a run killed in between tells it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipelines.lifecycle import Dated, Finished, Outcome, Plan, dated_keys, is_done
+
+if TYPE_CHECKING:
+    from cluster.ledger import Receipt
+    from cluster.version import Version
+
+
+def execute(
+    plan: Plan,
+    scheduler: str | None,
+    *,
+    fresh: bool = False,
+    on_receipt: Callable[[Receipt], None] | None = None,
+) -> Outcome:
+    """Continue or begin the version of this run, stage by stage, then publish it.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    scheduler : str or None
+        Address of a Dask scheduler; local processes if None.
+    fresh : bool
+        Begin a new version even if this run is done or another one holds the output.
+    on_receipt : callable, optional
+        Called with each receipt as it is committed.
+
+    Returns
+    -------
+    Outcome
+        What is done, failed and left over all runs of this plan.
+    """
+    from cluster import object_store, zarr_sink
+
+    repository = zarr_sink.Repository.open(object_store.join(plan.output, "product.icechunk"))
+    version = repository.begin(plan.run_id, fresh=fresh, describe=plan.description)
+    version.initialise(plan.template)
+    if _unfinished(plan, version.receipts()):
+        _process(plan, version, scheduler, on_receipt)
+    if _told(plan) != version.tip or not version.finished:
+        _publish(plan, version)
+    return outcome(plan, version.receipts())
+
+
+def _unfinished(plan: Plan, receipts: Mapping[str, Receipt]) -> bool:
+    return not all(is_done(receipts, k) for keys in dated_keys(plan.stages, receipts) for k in keys)
+
+
+def _process(
+    plan: Plan,
+    version: Version,
+    scheduler: str | None,
+    on_receipt: Callable[[Receipt], None] | None,
+) -> None:
+    """Work through the stages on Dask, each to its end before the next."""
+    from cluster import dask_cluster, memory, telemetry, work
+
+    with dask_cluster.connect(scheduler) as client:
+        memory.require_fits(projections(plan), dask_cluster.worker_memory(client))
+        for n, stage in enumerate(plan.stages):
+            receipts = version.receipts()
+            keys = dated_keys(plan.stages, receipts)[n]
+            todo = [k for k in keys if not is_done(receipts, k)]
+            with telemetry.progress(len(todo), f"{plan.product}: {stage.name}") as bar:
+
+                def report(receipt: Receipt, bar: telemetry.Progress = bar) -> None:
+                    bar.advance(1)
+                    if on_receipt is not None:
+                        on_receipt(receipt)
+
+                work.process(
+                    todo,
+                    Dated(stage.job),
+                    version=version,
+                    client=client,
+                    batch=plan.batch,
+                    on_receipt=report,
+                )
+
+
+def projections(plan: Plan) -> list[Any]:
+    """Return the projected memory of a task of each stage, for :mod:`cluster.memory`."""
+    from cluster import memory
+
+    return [
+        memory.TaskMemory(
+            stage=s.name, tasks=len(s.keys), bytes_per_task=s.bytes_per_task, reason=s.reason
+        )
+        for s in plan.stages
+    ]
+
+
+def _publish(plan: Plan, version: Version) -> None:
+    """Show readers the new version, then tell of it."""
+    from cluster import geozarr, object_store
+
+    def write(path: str, data: bytes) -> None:
+        object_store.write_bytes(object_store.join(plan.output, path), data)
+
+    version.publish()
+    snapshot, receipts, group = version.tip, version.receipts(), version.group()
+    geozarr.export_geozarr(group, object_store.join(plan.output, "product.zarr"), snapshot=snapshot)
+    write("run.yaml", plan.run_text.encode())
+    lines = (receipts[key].to_json() for key in sorted(receipts))
+    write("receipts.jsonl", "".join(f"{line}\n" for line in lines).encode())
+    if all(is_done(receipts, k) for k in dated_keys(plan.stages, receipts)[-1]):
+        plan.tell(Finished(group=group, snapshot=snapshot, write=write))
+
+
+def _told(plan: Plan) -> str | None:
+    """Return the snapshot that the tables and the item tell of, if any."""
+    from cluster import object_store
+
+    path = object_store.join(plan.output, "item.json")
+    if not object_store.exists(path):
+        return None
+    item = json.loads(object_store.read_bytes(path))
+    return str(item.get("properties", {}).get("nunatak:snapshot", "")) or None
+
+
+def status(plan: Plan) -> Outcome:
+    """Return what earlier runs of this plan have done; changes nothing.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run asked about.
+
+    Returns
+    -------
+    Outcome
+        Everything is left where no run has begun.
+    """
+    from cluster import object_store, zarr_sink
+
+    url = object_store.join(plan.output, "product.icechunk")
+    try:
+        repository = zarr_sink.Repository.open(url, read_only=True)
+    except zarr_sink.NoRepository:
+        return outcome(plan, {})
+    version = repository.find(plan.run_id)
+    return outcome(plan, version.receipts() if version is not None else {})
+
+
+def outcome(plan: Plan, receipts: Mapping[str, Receipt]) -> Outcome:
+    """Sum up the receipts of a plan's keys.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    receipts : mapping of str to Receipt
+        Its ledger.
+
+    Returns
+    -------
+    Outcome
+        Counts, failures with reasons, notes, and where the results are.
+    """
+    from cluster import object_store
+
+    wanted = [k for keys in dated_keys(plan.stages, receipts) for k in keys]
+    known = [receipts[k] for k in wanted if k in receipts]
+    failures = tuple((r.key, r.reason) for r in known if r.state == "failed")
+    names = ("product.zarr", "tables", "figures", "run.yaml", "receipts.jsonl", "item.json")
+    return Outcome(
+        done=sum(r.state == "done" for r in known),
+        failed=len(failures),
+        left=len(wanted) - len(known),
+        failures=failures,
+        notes=tuple((r.key, r.note) for r in known if r.note),
+        results={name: object_store.join(plan.output, name) for name in names},
+    )
