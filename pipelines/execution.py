@@ -7,11 +7,12 @@ last. It names the snapshot it tells of, so a run killed in between tells it aga
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.lifecycle import Dated, Finished, Outcome, Plan, dated_keys, is_done
+from pipelines.lifecycle import Dated, Finished, Outcome, Plan, dated_keys, is_done, is_whole
 
 if TYPE_CHECKING:
     from cluster.ledger import Receipt
@@ -50,7 +51,8 @@ def execute(
     version.initialise(plan.template)
     if _unfinished(plan, version.receipts()):
         _process(plan, version, scheduler, on_receipt)
-    if _told(plan) != version.tip or not version.finished:
+    _account(plan, version)
+    if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
         _publish(plan, version)
     return outcome(plan, version.receipts())
 
@@ -65,7 +67,10 @@ def _process(
     scheduler: str | None,
     on_receipt: Callable[[Receipt], None] | None,
 ) -> None:
-    """Work through the stages on Dask, each to its end before the next."""
+    """Work through the stages on Dask, each to its end before the next.
+
+    A stage whose required keys failed is the last: what follows would be made of missing values.
+    """
     from cluster import dask_cluster, memory, telemetry, work
 
     with dask_cluster.connect(scheduler) as client:
@@ -89,6 +94,11 @@ def _process(
                     batch=plan.batch,
                     on_receipt=report,
                 )
+            receipts = version.receipts()
+            keys = dated_keys(plan.stages, receipts)[n]
+            wanted = {key for key in keys if key.partition("@")[0] in stage.required}
+            if not all(is_done(receipts, key) for key in wanted):
+                return
 
 
 def projections(plan: Plan) -> list[Any]:
@@ -107,28 +117,35 @@ def _publish(plan: Plan, version: Version) -> None:
     """Show readers the new version, then tell of it."""
     from cluster import geozarr, object_store
 
-    def write(path: str, data: bytes) -> None:
-        object_store.write_bytes(object_store.join(plan.output, path), data)
-
     version.publish()
-    snapshot, receipts, group = version.tip, version.receipts(), version.group()
+    snapshot, group = version.tip, version.group()
     geozarr.export_geozarr(group, object_store.join(plan.output, "product.zarr"), snapshot=snapshot)
-    write("run.yaml", plan.run_text.encode())
+    plan.tell(Finished(group, snapshot, write=functools.partial(_write, plan)))
+
+
+def _account(plan: Plan, version: Version) -> None:
+    """Write the resolved run file and the receipts, whether or not there is a product to show."""
+    receipts = version.receipts()
+    _write(plan, "run.yaml", plan.run_text.encode())
     lines = (receipts[key].to_json() for key in sorted(receipts))
-    write("receipts.jsonl", "".join(f"{line}\n" for line in lines).encode())
-    if all(is_done(receipts, k) for k in dated_keys(plan.stages, receipts)[-1]):
-        plan.tell(Finished(group=group, snapshot=snapshot, write=write))
+    _write(plan, "receipts.jsonl", "".join(f"{line}\n" for line in lines).encode())
 
 
-def _told(plan: Plan) -> str | None:
-    """Return the snapshot that the tables and the item tell of, if any."""
+def _write(plan: Plan, path: str, data: bytes) -> None:
+    from cluster import object_store
+
+    object_store.write_bytes(object_store.join(plan.output, path), data)
+
+
+def _is_told(plan: Plan, version: Version) -> bool:
+    """Return whether readers see this version and the tables and the item tell of it."""
     from cluster import object_store
 
     path = object_store.join(plan.output, "item.json")
-    if not object_store.exists(path):
-        return None
+    if not version.finished or not object_store.exists(path):
+        return False
     item = json.loads(object_store.read_bytes(path))
-    return str(item.get("properties", {}).get("nunatak:snapshot", "")) or None
+    return bool(item.get("properties", {}).get("nunatak:snapshot") == version.tip)
 
 
 def status(plan: Plan) -> Outcome:

@@ -47,6 +47,8 @@ class Stage:
         Time of one key on one core [s], measured on a 2-core EPYC machine.
     reason : str
         What fills that memory.
+    required : tuple of str
+        Keys without which no later stage makes sense.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Stage:
     bytes_per_task: int
     seconds_per_task: float
     reason: str
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -240,6 +243,11 @@ def dated_keys(
         date = hashlib.sha256("\n".join(done).encode()).hexdigest()[:8]
         dated.append(tuple(f"{key}@{date}" for key in stage.keys) if dated else stage.keys)
     return tuple(dated)
+
+
+def is_whole(stages: tuple[Stage, ...], receipts: Mapping[str, Receipt]) -> bool:
+    """Return whether the last stage is done, so that there is a product to show."""
+    return all(is_done(receipts, key) for key in dated_keys(stages, receipts)[-1])
 
 
 def is_done(receipts: Mapping[str, Receipt], key: str) -> bool:

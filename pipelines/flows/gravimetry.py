@@ -128,12 +128,13 @@ def _stages(run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout) -> 
     bands = tuple(f"map/{row}" for row in range(0, len(layout.y), MAP_ROWS))
     return (
         Stage("prepare", prepare, _prepare(run, found), 900 * MIB, 0.15,
-              "2 km raster of the regions and the lattice of their weights"),
+              "2 km raster of the regions and the lattice of their weights", ("mask", "kernels")),
         Stage("trend", ("trend",), stages.TrendJob(time_model(run), choices.weights),
-              6 * series + 64 * MIB, 2.0, "all months of all coefficients, and their residuals"),
+              6 * series + 64 * MIB, 2.0, "all months of all coefficients, and their residuals",
+              ("trend",)),
         Stage("localise", _factor_keys(layout), _localise(run, found, layout),
               choices.members * field + 40 * result + 64 * MIB, 0.3,
-              "all perturbations, one field on the Gauss grid"),
+              "all perturbations, one field on the Gauss grid", _factor_keys(layout)),
         Stage("sums", ("regions", *bands), _sums(run, found, layout),
               2 * series + 3 * factors * result + 128 * MIB, 1.0,
               "factors of the ensemble, region kernels, a band of the map"),
