@@ -1,0 +1,193 @@
+"""Datasets as Zarr v3 groups: one chunk a variable, consolidated, every type in the Zarr core.
+
+Zarr v3 has no settled type for text, so a text coordinate is written as CF flags (small integers
+with ``flag_meanings``); times are whole microseconds since 1970. Reading turns both back.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import xarray as xr
+import zarr
+
+from stac.locations import filesystem, is_local, join, reaching, storage_options
+
+ROOT = "zarr.json"
+ZARR_MEDIA = "application/vnd.zarr; version=3"
+PARQUET_MEDIA = "application/vnd.apache.parquet"
+EPOCH = "microseconds since 1970-01-01"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A data store that was built: where, how large [bytes], and its SHA-256.
+
+    The checksum of a folder is that of its manifest: a line ``path size sha256`` for each file,
+    sorted by path.
+    """
+
+    path: Path
+    media_type: str
+    size: int
+    sha256: str
+
+
+def write_group(dataset: xr.Dataset, folder: Path) -> Stored:
+    """Write a dataset as a Zarr v3 group, the same bytes for the same dataset."""
+    encoded = encode(dataset)
+    encoding = {name: _encoding(variable) for name, variable in encoded.variables.items()}
+    encoded.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+    with _consolidation():
+        zarr.consolidate_metadata(str(folder), zarr_format=3)
+    return describe(folder, ZARR_MEDIA)
+
+
+def write_table(table: gpd.GeoDataFrame, path: Path) -> Stored:
+    """Write regions as GeoParquet."""
+    bare = table.copy()
+    # Remarks go into the item; pandas would write them into the file's metadata as well.
+    bare.attrs = {}
+    bare.to_parquet(path, index=False)
+    return describe(path, PARQUET_MEDIA)
+
+
+def open_group(url: str) -> xr.Dataset:
+    """Open a group lazily: nothing but its metadata is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no group.
+    """
+    options = storage_options(url) or None
+    return decode(xr.open_zarr(url, chunks=None, consolidated=True, storage_options=options))
+
+
+@contextmanager
+def _consolidation() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # Consolidated metadata is one read on object storage, and the group is never changed after.
+        warnings.filterwarnings(
+            "ignore", "Consolidated metadata is currently not part", UserWarning
+        )
+        yield
+
+
+def encode(dataset: xr.Dataset) -> xr.Dataset:
+    """Replace text by CF flags, and NumPy scalars in attributes by Python's."""
+    variables = {
+        name: _flags(str(name), variable) if variable.dtype.kind in "UO" else variable
+        for name, variable in dataset.drop_encoding().variables.items()
+    }
+    plain = {
+        name: xr.Variable(variable.dims, variable.data, _plain(variable.attrs))
+        for name, variable in variables.items()
+    }
+    return xr.Dataset(plain, attrs=_plain(dataset.attrs)).set_coords(list(dataset.coords))
+
+
+def _encoding(variable: xr.Variable) -> dict[str, Any]:
+    """Return one chunk for the whole variable, and whole microseconds for times."""
+    chunks: dict[str, Any] = {"chunks": variable.shape} if variable.shape else {}
+    if variable.dtype.kind != "M":
+        return chunks
+    return chunks | {"units": EPOCH, "dtype": "int64", "calendar": "proleptic_gregorian"}
+
+
+def decode(dataset: xr.Dataset) -> xr.Dataset:
+    """Turn CF flags back into text; everything else is decoded by xarray."""
+    for name, variable in list(dataset.variables.items()):
+        if "flag_meanings" not in variable.attrs:
+            continue
+        meanings = np.array(str(variable.attrs["flag_meanings"]).split())
+        attributes = {k: v for k, v in variable.attrs.items() if not k.startswith("flag_")}
+        dataset = dataset.assign_coords(
+            {name: (variable.dims, meanings[variable.to_numpy()], attributes)}
+        )
+    return dataset
+
+
+def _flags(name: str, variable: xr.Variable) -> xr.Variable:
+    text = variable.to_numpy().astype(str)
+    meanings, codes = np.unique(text, return_inverse=True)
+    if any(not word or len(word.split()) != 1 for word in meanings):
+        msg = f"{name} holds {meanings.tolist()}; text coordinates need words without spaces"
+        raise ValueError(msg)
+    attributes = dict(variable.attrs) | {
+        "flag_values": list(range(meanings.size)),
+        "flag_meanings": " ".join(meanings.tolist()),
+    }
+    return xr.Variable(variable.dims, codes.reshape(text.shape).astype(np.int16), attributes)
+
+
+def _plain(attributes: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        str(key): value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+        for key, value in attributes.items()
+    }
+
+
+def describe(path: Path, media_type: str) -> Stored:
+    """Measure a finished store, a file or a folder of files."""
+    if path.is_file():
+        data = path.read_bytes()
+        return Stored(path, media_type, len(data), hashlib.sha256(data).hexdigest())
+    manifest, total = hashlib.sha256(), 0
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        data = file.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        manifest.update(f"{file.relative_to(path).as_posix()} {len(data)} {digest}\n".encode())
+        total += len(data)
+    return Stored(path, media_type, total, manifest.hexdigest())
+
+
+def place(stored: Stored, url: str) -> None:
+    """Put a finished store where its readers look for it.
+
+    Locally it is copied beside its place and renamed, in place of what a killed ingest may have
+    left. On object storage the same bytes may be put twice, and the root document comes last: a
+    group without it is not there.
+    """
+    with reaching(url, to="write"):
+        if is_local(url):
+            _place_locally(stored.path, Path(url))
+        else:
+            _upload(stored.path, url)
+
+
+def _place_locally(source: Path, target: Path) -> None:
+    import shutil
+
+    aside = target.with_name(f".{target.name}.partial")
+    for leftover in (aside, target):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        leftover.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, aside)
+    else:
+        shutil.copyfile(source, aside)
+    aside.replace(target)
+
+
+def _upload(source: Path, url: str) -> None:
+    fs, path = filesystem(url)
+    if source.is_file():
+        fs.pipe_file(path, source.read_bytes())
+        return
+    files = {
+        join(path, file.relative_to(source).as_posix()): file.read_bytes()
+        for file in source.rglob("*")
+        if file.is_file()
+    }
+    root = files.pop(join(path, ROOT))
+    fs.pipe(files)
+    fs.pipe_file(join(path, ROOT), root)
