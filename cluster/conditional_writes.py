@@ -119,6 +119,7 @@ def _kept_promises(address: Address) -> tuple[str, ...]:
 def _probe_s3(address: Address) -> Probe:
     store = _ConditionalPuts(address)
     with s3_client.s3_errors(address), store.cleaned():
+        store.require_bucket()
         findings = {
             "conditional_create": _refuses_second_creation(store),
             "conditional_update": _refuses_stale_update(store),
@@ -143,6 +144,10 @@ class _ConditionalPuts:
         self._bucket = address.bucket
         self._folder = address.join(f".nunatak-probe-{uuid.uuid4().hex}")
         self._written: set[str] = set()
+
+    def require_bucket(self) -> None:
+        """Fail for a bucket that does not exist: some servers would make one of a misspelt name."""
+        self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
 
     def new_key(self) -> str:
         """Return the key of an object that does not exist yet."""
@@ -247,11 +252,10 @@ def _race(attempt: Callable[[int], str | None]) -> list[str]:
 
 
 def _probe_local(address: Address) -> Probe:
-    folder = address.local
-    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    # The nearest folder that exists is on the same disk; making folders could race with others.
+    folder = next(each for each in (address.local, *address.local.parents) if each.is_dir())
     name = folder / f".nunatak-probe-{uuid.uuid4().hex}"
     with local_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             created = _creates_once(name)
             locked = _locks_once(name)
@@ -259,8 +263,6 @@ def _probe_local(address: Address) -> Probe:
         finally:
             for each in (name, name.with_suffix(".race"), name.with_suffix(".new")):
                 each.unlink(missing_ok=True)
-            for each in made:
-                _remove_if_empty(each)
     raced = "" if len(winners) == 1 else f"{len(winners)} of {_RACERS} writers created one file"
     return Probe(
         address.url,
@@ -308,10 +310,3 @@ def _locks_once(path: Path) -> str:
         except BlockingIOError:
             return ""
     return "the disk gave one exclusive lock to two holders"
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        logger.debug("%s is in use already and stays", folder)
