@@ -139,7 +139,9 @@ def open_or_create(address: Address) -> icechunk.Repository:
 def open_existing(address: Address) -> icechunk.Repository:
     """Open the repository at ``address``; :class:`NoRepository` if there is none."""
     with translated(address, "opening"):
-        if not icechunk.Repository.exists(storage(address)):
+        # Icechunk makes the folder of any local storage that it is asked about.
+        there = not address.is_local or address.local.is_dir()
+        if not (there and icechunk.Repository.exists(storage(address))):
             msg = f"{address.url} holds no product; run its run file first, or correct the address"
             raise NoRepository(msg)
         return icechunk.Repository.open(storage(address))

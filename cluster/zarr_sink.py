@@ -92,7 +92,9 @@ class Repository:
         address = parse(url)
         if read_only:
             return cls(icechunk_storage.open_existing(address), address)
-        require_transactional(url)
+        with guard(address):
+            # Beside the repository, whose own place must be empty when it is created.
+            require_transactional(_beside(address))
         repository = icechunk_storage.open_or_create(address)
         with guard(address), translated(address, "opening"):
             if "origin" not in repository.list_branches():
@@ -234,6 +236,11 @@ def receipts_of(url: str, run_id: str) -> dict[str, Receipt]:
     except NoRepository:
         return {}
     return version.receipts() if version else {}
+
+
+def _beside(address: Address) -> str:
+    folder = address.path.rpartition("/")[0]
+    return (folder or "/") if address.is_local else f"s3://{address.bucket}/{folder}"
 
 
 def _free_name(run_id: str, taken: set[str]) -> str:
