@@ -140,10 +140,10 @@ def describe(path: Path, media_type: str) -> Stored:
         data = path.read_bytes()
         return Stored(path, media_type, len(data), hashlib.sha256(data).hexdigest())
     manifest, total = hashlib.sha256(), 0
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    files = {p.relative_to(path).as_posix(): p for p in path.rglob("*") if p.is_file()}
+    for name, file in sorted(files.items()):
         data = file.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        manifest.update(f"{file.relative_to(path).as_posix()} {len(data)} {digest}\n".encode())
+        manifest.update(f"{name} {len(data)} {hashlib.sha256(data).hexdigest()}\n".encode())
         total += len(data)
     return Stored(path, media_type, total, manifest.hexdigest())
 
