@@ -58,6 +58,18 @@ def tags(repository: icechunk.Repository) -> dict[str, str]:
     return {name: repository.lookup_tag(name) for name in sorted(names, key=_number)}
 
 
+def lookup(repository: icechunk.Repository, address: Address, version: str) -> str:
+    """Return the snapshot of a published version, given its tag or the snapshot itself."""
+    known = tags(repository)
+    if version in known.values():
+        return version
+    if version not in known:
+        names = ", ".join(known) or "none: nothing is published yet"
+        msg = f"{address.url} has no version {version!r}; choose one of {names}"
+        raise NoVersion(msg)
+    return known[version]
+
+
 def history(repository: icechunk.Repository) -> list[Published]:
     """Return the published versions, oldest first."""
     current = shown(repository)
@@ -100,12 +112,8 @@ def show(repository: icechunk.Repository, address: Address, snapshot: str) -> No
 def roll_back(repository: icechunk.Repository, address: Address, tag: str) -> None:
     """Show readers the version ``tag`` again."""
     with translated(address, "reading"):
-        known = tags(repository)
-    if tag not in known:
-        names = ", ".join(known) or "none: nothing is published yet"
-        msg = f"{address.url} has no version {tag!r}; choose one of {names}"
-        raise NoVersion(msg)
-    show(repository, address, known[tag])
+        snapshot = lookup(repository, address, tag)
+    show(repository, address, snapshot)
 
 
 def _number(tag: str) -> int:

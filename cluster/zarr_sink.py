@@ -150,13 +150,15 @@ class Repository:
         Parameters
         ----------
         version : str, optional
-            A tag or a snapshot; what ``main`` shows now if not given. The store stays at this
+            A tag or its snapshot; what ``main`` shows now if not given. The store stays at this
             version whatever is published later.
         """
         with translated(self.address, "reading"):
-            known = releases.tags(self._repository)
-            found = known.get(version, version) if version else releases.shown(self._repository)
-            if found is None:
+            if version is not None:
+                found = releases.lookup(self._repository, self.address, version)
+            elif (shown := releases.shown(self._repository)) is not None:
+                found = shown
+            else:
                 msg = f"{self.address.url} holds no complete version yet; finish its run first"
                 raise NoVersion(msg)
             return self._repository.readonly_session(snapshot_id=found).store

@@ -1,9 +1,10 @@
 import pickle
 
 import pytest
-from cluster.ledger import KeyFailed, Receipt, ReceiptError, adds, folded
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cluster.ledger import KeyFailed, Receipt, ReceiptError, adds, folded
 
 texts = st.text(max_size=20)
 

@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import pytest
 import zarr
+
 from cluster import dask_cluster
 from cluster.ledger import Receipt
 from cluster.metered_store import WholeChunkError
