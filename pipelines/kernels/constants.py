@@ -1,4 +1,4 @@
-"""Physical constants, each with its unit and where it comes from. Choices of a run are elsewhere."""
+"""Physical constants, each with its unit and source. Choices of a run are elsewhere."""
 
 import math
 

@@ -190,7 +190,7 @@ def _years(time: Times) -> NDArray[np.float64]:
     return np.asarray(time, dtype=np.float64)
 
 
-def resolve(  # noqa: PLR0917 - three columns of months, five of the source
+def resolve(
     policy: Policy,
     month_start: Times,
     month_end: Times,

@@ -1,4 +1,4 @@
-"""Where a point of the ellipsoid lies on the sphere of the harmonics, and what solid angle it fills.
+"""Where a point of the ellipsoid lies on the sphere of harmonics, and its solid angle.
 
 Stokes coefficients are functions of *geocentric* latitude on a sphere; maps and polygons are given
 in *geodetic* latitude on the ellipsoid. At 75° S the two differ by 0.096°, or 11 km. Many tools
