@@ -15,13 +15,13 @@ import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.kernels.constants import KG_PER_GT
 from pipelines.worlds import boundaries, equal_area, forcing, ice_flow, outline, thickness
 from pipelines.worlds.divide import Divide
-from pipelines.worlds.regions import SECTORS, with_totals
+from pipelines.worlds.regions import SECTORS, by_region
 
 ICE_DENSITY = 917.0
 """Density of ice, as every mass budget of ours takes it [kg m⁻³]."""
-KG_PER_GT = 1e12
 
 MELT_LENGTH = 0.6
 """A shelf loses a part 1/e of its flux to melt over this distance in μ [1]."""
@@ -320,9 +320,3 @@ def bearings() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     start = np.array([s.start for s in SECTORS])[:, None]
     width = np.array([s.stop for s in SECTORS])[:, None] - start
     return start + width * u, width * w
-
-
-def by_region(sums: NDArray[np.float64]) -> dict[str, float]:
-    """Name sums by basin and add the groups and the total."""
-    named = {s.region: float(v) for s, v in zip(SECTORS, sums, strict=True)}
-    return with_totals(named)

@@ -9,14 +9,12 @@ Z = r (sin λ + i cos λ) [m], as the axes of EPSG:3031 lie. Only the southern h
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.kernels import geodesy
 from pipelines.kernels.constants import WGS84_E2, WGS84_SEMI_MAJOR
 
-ECCENTRICITY = float(np.sqrt(WGS84_E2))
-TRUE_SCALE_LATITUDE = 71.0
-"""Latitude of true scale of EPSG:3031 [degrees south]."""
+_ECCENTRICITY = float(np.sqrt(WGS84_E2))
 
 _NEWTON_STEPS = 4
-_FIXED_POINT_STEPS = 8
 
 
 def radius(latitude: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -40,7 +38,7 @@ def radius(latitude: NDArray[np.float64]) -> NDArray[np.float64]:
     # q_pole − q loses digits near the pole; its own series in sin²(colatitude/2) does not.
     sine = np.cos(colatitude)
     versine = 2.0 * np.sin(colatitude / 2.0) ** 2
-    e, e2 = ECCENTRICITY, WGS84_E2
+    e, e2 = _ECCENTRICITY, WGS84_E2
     rational = versine * (1.0 + e2 * sine) / ((1.0 - e2) * (1.0 - e2 * sine**2))
     logarithm = np.arctanh(e * versine / (1.0 - e2 * sine)) / e
     gap = (1.0 - e2) * (rational + logarithm)
@@ -133,67 +131,6 @@ def geodetic_from_plane(
     return _latitude_from_radius(np.abs(z)), np.degrees(np.arctan2(z.real, z.imag))
 
 
-def _isometric_radius(colatitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Snyder's t: tan(π/4 − |φ|/2) · ((1 + e sin|φ|)/(1 − e sin|φ|))^(e/2)."""
-    e = ECCENTRICITY
-    return np.asarray(np.tan(colatitude / 2.0) * np.exp(e * np.arctanh(e * np.cos(colatitude))))
-
-
-def _stereographic_scale() -> float:
-    """Radius of EPSG:3031 over t: the parallel of true scale keeps its length [m]."""
-    colatitude = np.radians(90.0 - TRUE_SCALE_LATITUDE)
-    parallel = (
-        WGS84_SEMI_MAJOR * np.sin(colatitude) / np.sqrt(1.0 - WGS84_E2 * np.cos(colatitude) ** 2)
-    )
-    return float(parallel / _isometric_radius(np.asarray(colatitude)))
-
-
-def map_from_geodetic(
-    latitude: NDArray[np.float64], longitude: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coordinates in EPSG:3031 of points given in geodetic degrees.
-
-    Snyder (1987), equations 15-9 and 21-33, southern polar aspect, true at 71° S.
-
-    Parameters
-    ----------
-    latitude, longitude : ndarray, shape (...)
-        Geodetic latitude, southern, and longitude [degrees].
-
-    Returns
-    -------
-    x, y : ndarray, shape (...)
-        Coordinates in EPSG:3031 [m].
-    """
-    colatitude = np.radians(90.0 + np.asarray(latitude, dtype=np.float64))
-    rho = _stereographic_scale() * _isometric_radius(colatitude)
-    azimuth = np.radians(longitude)
-    return np.asarray(rho * np.sin(azimuth)), np.asarray(rho * np.cos(azimuth))
-
-
-def geodetic_from_map(
-    x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Invert :func:`map_from_geodetic` by the fixed point of Snyder (1987), equation 7-9.
-
-    Parameters
-    ----------
-    x, y : ndarray, shape (...)
-        Coordinates in EPSG:3031 [m].
-
-    Returns
-    -------
-    latitude, longitude : ndarray, shape (...)
-        Geodetic degrees; longitude in (−180, 180].
-    """
-    e = ECCENTRICITY
-    t = np.hypot(x, y) / _stereographic_scale()
-    colatitude = 2.0 * np.arctan(t)
-    for _ in range(_FIXED_POINT_STEPS):
-        colatitude = 2.0 * np.arctan(t * np.exp(-e * np.arctanh(e * np.cos(colatitude))))
-    return np.asarray(np.degrees(colatitude) - 90.0), np.degrees(np.arctan2(x, y))
-
-
 def plane_from_map(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.complex128]:
     """Position in the equal-area plane of points of EPSG:3031.
 
@@ -207,7 +144,7 @@ def plane_from_map(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np
     ndarray, shape (...)
         Z [m].
     """
-    return plane_from_geodetic(*geodetic_from_map(x, y))
+    return plane_from_geodetic(*geodesy.inverse_polar_stereographic(x, y))
 
 
 def map_from_plane(
@@ -225,7 +162,7 @@ def map_from_plane(
     x, y : ndarray, shape (...)
         Coordinates in EPSG:3031 [m].
     """
-    return map_from_geodetic(*geodetic_from_plane(z))
+    return geodesy.polar_stereographic(*geodetic_from_plane(z))
 
 
 def true_vector(

@@ -53,11 +53,11 @@ class Wetness:
 
 
 ANOMALIES = (
-    Anomaly("Amundsen", -75.6, 255.0, 170e3, -1050.0),
-    Anomaly("Bellingshausen", -73.6, 278.0, 140e3, -260.0),
-    Anomaly("horn", -66.0, 296.0, 200e3, -420.0),
-    Anomaly("Totten", -67.6, 116.0, 210e3, -130.0),
-    Anomaly("Maud", -72.5, 15.0, 400e3, 55.0),
+    Anomaly("Amundsen", -75.9, 254.5, 195e3, -610.0),
+    Anomaly("Bellingshausen", -74.6, 278.0, 180e3, -110.0),
+    Anomaly("horn", -68.5, 296.0, 270e3, -140.0),
+    Anomaly("Totten", -68.8, 116.0, 250e3, -85.0),
+    Anomaly("Maud", -73.0, 15.0, 400e3, 50.0),
     Anomaly("Enderby", -69.5, 48.0, 260e3, 60.0),
     Anomaly("Kamb", -82.0, 222.0, 180e3, 45.0),
 )

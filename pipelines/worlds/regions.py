@@ -120,3 +120,19 @@ def with_totals(by_region: dict[str, float]) -> dict[str, float]:
     """
     groups = {group: sum(by_region[r] for r in regions) for group, regions in GROUPS.items()}
     return {**by_region, **groups, "AIS": sum(by_region.values())}
+
+
+def by_region(sums: NDArray[np.float64]) -> dict[str, float]:
+    """Name sums by basin, and add the groups and the whole ice sheet.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (region,)
+        One sum for each of :data:`SECTORS`.
+
+    Returns
+    -------
+    dict
+        Basin id, EAIS, WAIS, AP and AIS to a sum.
+    """
+    return with_totals({s.region: float(v) for s, v in zip(SECTORS, sums, strict=True)})
