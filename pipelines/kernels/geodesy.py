@@ -1,7 +1,7 @@
 """Where things are on the ellipsoid: EPSG:3031, geocentric latitude, true areas, distances.
 
 EPSG:3031 is the south polar stereographic projection of WGS84 with true scale at 71° S. It has
-closed formulas (Snyder, 1987, section 21); pyproj is the oracle of the tests, not a dependency here, so
+closed formulas (Snyder, 1987, section 21). pyproj is the oracle of the tests, not imported here, so
 that a worker can place a point without loading a projection library.
 """
 
