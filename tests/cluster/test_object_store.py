@@ -210,6 +210,23 @@ class TestS3:
             object_store.exists(s3_environment.url("x"))
 
 
+@pytest.mark.services
+@pytest.mark.slow
+def test_a_server_that_is_killed_and_comes_back_holds_what_it_acknowledged(
+    s3_environment: S3Store,
+):
+    names = [f"crash/{number}" for number in range(20)]
+    for name in names:
+        object_store.write_bytes(s3_environment.url(name), name.encode())
+    s3_environment.kill()
+    try:
+        with pytest.raises(StoreError, match="nothing answers at"):
+            object_store.read_bytes(s3_environment.url(names[0]))
+    finally:
+        s3_environment.restart()
+    assert [object_store.read_bytes(s3_environment.url(name)).decode() for name in names] == names
+
+
 class TestS3OutOfReach:
     @pytest.fixture(autouse=True)
     def _credentials(self, monkeypatch, tmp_path):
