@@ -1,0 +1,113 @@
+"""The one table schema of every product: tidy, one number a row, columns in a fixed order.
+
+The columns are a contract with other tools (``docs/contracts.md``).
+"""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+
+
+class TableError(ValueError):
+    """A table that does not follow the schema."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number that people quote.
+
+    Attributes
+    ----------
+    product, quantity : str
+        What made it, and what it is.
+    region_set, region : str
+        Collection of polygons, and the id of one or the name of a group.
+    period_start, period_end : date
+        First and last day, both inclusive.
+    value, uncertainty : float
+        The number and one standard deviation.
+    unit : str
+        UDUNITS text, such as ``Gt yr-1``.
+    note : str
+        ``key=value`` pairs separated by semicolons.
+    """
+
+    product: str
+    quantity: str
+    region_set: str
+    region: str
+    period_start: dt.date
+    period_end: dt.date
+    value: float
+    uncertainty: float
+    unit: str
+    note: str = ""
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+"""Column names in the order of the contract."""
+
+
+def write_rows(rows: Iterable[Row]) -> bytes:
+    """Return rows as CSV: UTF-8, newline-terminated, numbers to the last digit.
+
+    Examples
+    --------
+    >>> day = dt.date(2011, 2, 1)
+    >>> row = Row("gravimetry", "mass_rate", "zwally2012", "22", day, day, -46.5, 1.5, "Gt yr-1")
+    >>> print(write_rows([row]).decode().splitlines()[1])
+    gravimetry,mass_rate,zwally2012,22,2011-02-01,2011-02-01,-46.5,1.5,Gt yr-1,
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow([v.isoformat() if isinstance(v, dt.date) else v for v in astuple(row)])
+    return text.getvalue().encode()
+
+
+def read_rows(data: bytes) -> list[Row]:
+    """Read rows back.
+
+    Parameters
+    ----------
+    data : bytes
+        CSV in the schema.
+
+    Returns
+    -------
+    list of Row
+
+    Raises
+    ------
+    TableError
+        Other columns, a short line, or a field that is no date or number.
+    """
+    lines = list(csv.reader(io.StringIO(data.decode())))
+    if not lines or tuple(lines[0]) != COLUMNS:
+        found = ", ".join(lines[0]) if lines else "an empty file"
+        msg = f"found columns {found}; expected {', '.join(COLUMNS)}"
+        raise TableError(msg)
+    return [_row(number, line) for number, line in enumerate(lines[1:], start=2)]
+
+
+def _row(number: int, line: list[str]) -> Row:
+    try:
+        product, quantity, region_set, region, start, end, value, sigma, unit, note = line
+        return Row(
+            product,
+            quantity,
+            region_set,
+            region,
+            dt.date.fromisoformat(start),
+            dt.date.fromisoformat(end),
+            float(value),
+            float(sigma),
+            unit,
+            note,
+        )
+    except ValueError as error:
+        msg = f"line {number}: {error}; expected {', '.join(COLUMNS)}"
+        raise TableError(msg) from error
