@@ -10,6 +10,8 @@ blamed for the workers that were taken away under it.
 import logging
 import multiprocessing
 import re
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -89,7 +91,7 @@ def connect(address: str | None = None, *, workers: int | None = None) -> Iterat
         else:
             client = _reach(stack, choices, str(address), workers or 1)
         _compare_software(client)
-        _log_alike(client)
+        _prepare_workers(client, ours=address in {None, "local"})
         yield client
 
 
@@ -227,17 +229,23 @@ def _refuse_inside_starting_worker() -> None:
         raise SystemExit(1)
 
 
-def _log_alike(client: "Client") -> None:
-    """Let every worker, also one that joins later, log as the driver does: redacted."""
+def _prepare_workers(client: "Client", *, ours: bool) -> None:
+    """Let every worker, also one that joins later, log as the driver does: redacted.
+
+    Workers that we started also leave Ctrl-C to the driver, which receives it too, commits what is
+    finished and then ends them; otherwise they would be gone before it can.
+    """
     from distributed import Worker, WorkerPlugin
 
-    class Logging(WorkerPlugin):
-        name = "nunatak-logging"
+    class Prepared(WorkerPlugin):
+        name = "nunatak"
 
         def setup(self, worker: Worker) -> None:  # noqa: ARG002
             telemetry.configure_logging()
+            if ours and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    client.register_plugin(Logging())
+    client.register_plugin(Prepared())
 
 
 def _compare_software(client: "Client") -> None:

@@ -114,6 +114,9 @@ def _worth_saying(record: logging.LogRecord) -> bool:
     package = record.name.partition(".")[0]
     if package in OUR_PACKAGES:
         return True
+    if package == "asyncio" and record.exc_info and record.exc_info[0] is not None:
+        # Of an interrupted gather, once for every task: says that the gather was interrupted.
+        return record.exc_info[0].__name__ != "AllExit"
     return record.levelno >= (logging.ERROR if package == "distributed" else logging.WARNING)
 
 

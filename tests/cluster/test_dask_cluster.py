@@ -240,6 +240,38 @@ def test_the_configuration_travels_as_environment_variables():
     assert environment["OMP_NUM_THREADS"] == "1"
 
 
+def test_an_interrupted_driver_ends_its_workers_at_once_and_in_silence(tmp_path):
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from cluster import dask_cluster, telemetry\n"
+        "if __name__ == '__main__':\n"
+        "    telemetry.configure_logging()\n"
+        "    try:\n"
+        "        with dask_cluster.connect(workers=2) as client:\n"
+        "            print(*client.run(os.getpid).values(), flush=True)\n"
+        "            client.gather(client.map(time.sleep, [0.5 + n / 1e3 for n in range(100)]))\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as driver:
+        assert driver.stdout is not None
+        workers = driver.stdout.readline().split()
+        time.sleep(0.5)
+        os.killpg(driver.pid, signal.SIGINT)  # as Ctrl-C does: to the workers as well
+        _, said = driver.communicate(timeout=30)
+
+    assert driver.returncode == 130
+    assert said == ""
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
 def test_a_script_without_a_main_guard_ends_with_the_remedy_and_does_not_hang(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
