@@ -106,7 +106,7 @@ def plane_from_geodetic(
     >>> import numpy as np
     >>> z = plane_from_geodetic(np.array(-75.0), np.array(90.0))
     >>> float(np.round(z.real, 3)), bool(abs(z.imag) < 1e-6)
-    (1669175.197, True)
+    (1670250.014, True)
     """
     azimuth = np.radians(longitude)
     return np.asarray(radius(latitude) * (np.sin(azimuth) + 1j * np.cos(azimuth)))

@@ -267,14 +267,18 @@ def love_number_bytes(j_max: int) -> bytes:
     Returns
     -------
     bytes
-        Two lines of header, then degree, h, k and l, as the file of Han and Wahr (1995).
+        Two lines of header, then degree, h, k and l in free format, as the file of Han and Wahr (1995).
     """
     h, shear, k = kelvin_love_numbers(j_max)
     rows = [
-        f"{j:3d} {h[j]:18.13f} {k[j]:19.14f} {f'{shear[j]:.13E}'.replace('E', 'D'):>22}"
-        for j in range(j_max + 1)
+        f"{j:5d}{h[j]:19.13f}{_double(k[j]):>23}{_double(shear[j]):>23}" for j in range(j_max + 1)
     ]
     return (headers.LOVE_NUMBERS + "\n".join(rows) + "\n").encode("ascii")
+
+
+def _double(value: float) -> str:
+    """Write a number as Fortran writes double precision."""
+    return f"{value:.13E}".replace("E", "D")
 
 
 def rebound_bytes(rebound: NDArray[np.float64]) -> bytes:
