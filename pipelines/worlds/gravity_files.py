@@ -267,7 +267,7 @@ def love_number_bytes(j_max: int) -> bytes:
     Returns
     -------
     bytes
-        Two lines of header, then degree, h, k and l in free format, as the file of Han and Wahr (1995).
+        Two lines of header, then degree, h, k and l in free format, as Han and Wahr (1995).
     """
     h, shear, k = kelvin_love_numbers(j_max)
     rows = [
