@@ -12,18 +12,17 @@ and rows is ever held. θ is colatitude on the sphere, that is, from geocentric 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipelines.kernels.gravity.legendre import Rows, legendre, rows_at
 
 FLOAT = NDArray[np.float64]
 
 POINTS_PER_BLOCK = 4096
 """Scattered points that share one set of Legendre columns: 6 MiB at degree 180."""
-
-
-HIGHEST_DEGREE = 1500
-"""Degree to which P_jm / sin^m θ stays within double precision everywhere."""
 
 
 class HarmonicsError(ValueError):
@@ -49,34 +48,19 @@ class GaussGrid:
     longitude: FLOAT
 
     @property
+    def colatitude(self) -> FLOAT:
+        """Colatitude θ of the rows [rad]."""
+        return np.arccos(self.cosine)
+
+    @property
     def latitude(self) -> FLOAT:
         """Latitude of the rows [degrees]."""
         return np.degrees(np.arcsin(self.cosine))
 
     @property
-    def rows(self) -> "Rows":
+    def rows(self) -> Rows:
         """Cosine and sine of the colatitude of the rows."""
         return Rows(self.cosine, np.sqrt((1.0 - self.cosine) * (1.0 + self.cosine)))
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Colatitudes by their cosine and sine, so that neither loses digits near a pole.
-
-    Attributes
-    ----------
-    cosine, sine : ndarray, shape (n,)
-        Of the colatitude θ.
-    """
-
-    cosine: FLOAT
-    sine: FLOAT
-
-
-def rows_at(latitude: FLOAT) -> Rows:
-    """Return the rows at latitudes on the sphere, shape (n,) [degrees]."""
-    phi = np.radians(np.asarray(latitude, dtype=np.float64))
-    return Rows(np.sin(phi), np.cos(phi))
 
 
 def gauss_legendre(n: int, *, n_lon: int | None = None) -> GaussGrid:
@@ -92,10 +76,18 @@ def gauss_legendre(n: int, *, n_lon: int | None = None) -> GaussGrid:
     Returns
     -------
     GaussGrid
+
+    Raises
+    ------
+    HarmonicsError
+        Fewer than one row or column.
     """
+    columns = 2 * n if n_lon is None else n_lon
+    if n < 1 or columns < 1:
+        msg = f"found a grid of {n} × {columns} nodes, expected at least one row and one column"
+        raise HarmonicsError(msg)
     node, weight = _nodes(n)
-    columns = n_lon or 2 * n
-    longitude = np.arange(columns) * (360.0 / columns)
+    longitude = np.arange(columns, dtype=np.float64) * (360.0 / columns)
     return GaussGrid(node[::-1].copy(), weight[::-1].copy(), longitude)
 
 
@@ -103,9 +95,10 @@ def _nodes(n: int) -> tuple[FLOAT, FLOAT]:
     """Return Gauss-Legendre nodes, increasing, and weights.
 
     NumPy's weights next to the poles are off by 5e-12 at n = 91 (against mpmath): there a weight
-    amplifies the rounding of its node by n². One Newton step in extended precision mends both.
+    amplifies the rounding of its node by n². Newton steps in extended precision mend both.
     """
-    node = np.polynomial.legendre.leggauss(n)[0].astype(np.longdouble)
+    start = np.polynomial.legendre.leggauss(n)[0]
+    node: NDArray[np.floating[Any]] = start.astype(np.longdouble)
     for _ in range(2):
         before, value = np.ones_like(node), node
         for j in range(1, n):
@@ -114,59 +107,6 @@ def _nodes(n: int) -> tuple[FLOAT, FLOAT]:
         node = node - value / slope
     weight = 2 / ((1 - node) * (1 + node) * slope**2)
     return node.astype(np.float64), weight.astype(np.float64)
-
-
-def legendre(rows: Rows, *, j_max: int, m: int) -> FLOAT:
-    """Return the normalised associated Legendre functions of one order.
-
-    Holmes & Featherstone (2002), equations 11 and 12, upward in degree from the sectorial value::
-
-        P_mm = sin^m θ √(2 Π_{i=2..m} (2i + 1)/(2i)) √3,      P_00 = 1
-        P_jm = a_jm cos θ P_{j−1,m} − b_jm P_{j−2,m}
-
-    The recursion runs on P_jm / sin^m θ, so that what underflows at the end is below 1e-300 itself.
-    The quotient stays below 1e300 to degree 1500; higher degrees need a scaled recursion.
-
-    Parameters
-    ----------
-    rows : Rows
-        cos θ and sin θ at n places.
-    j_max, m : int
-        Highest degree, and the order, 0 ≤ m ≤ j_max.
-
-    Returns
-    -------
-    ndarray, shape (j_max + 1 − m, n)
-        P_jm(cos θ) for j from m to j_max, 4π-normalised, no Condon-Shortley phase.
-
-    Raises
-    ------
-    HarmonicsError
-        An order outside 0 … j_max, or a degree beyond 1500.
-    """
-    if j_max > HIGHEST_DEGREE:
-        msg = f"degree {j_max} exceeds {HIGHEST_DEGREE}, where this recursion overflows at the pole"
-        raise HarmonicsError(msg)
-    if not 0 <= m <= j_max:
-        msg = f"order {m} is outside 0 … {j_max}; ask for an order within the degrees"
-        raise HarmonicsError(msg)
-    cosine, sine = rows.cosine, rows.sine
-    column = np.empty((j_max + 1 - m, cosine.size))
-    column[0] = _sectorial(m)
-    if j_max > m:
-        column[1] = np.sqrt(2 * m + 3) * cosine * column[0]
-    for j in range(m + 2, j_max + 1):
-        scale = (2 * j + 1) / ((j - m) * (j + m))
-        a = np.sqrt(scale * (2 * j - 1))
-        b = np.sqrt(scale * (j + m - 1) * (j - m - 1) / (2 * j - 3))
-        column[j - m] = a * cosine * column[j - m - 1] - b * column[j - m - 2]
-    return np.asarray(column * sine**m)
-
-
-def _sectorial(m: int) -> float:
-    """Return P_mm / sin^m θ."""
-    i = np.arange(2, m + 1)
-    return float(np.exp(0.5 * np.log1p(1.0 / (2.0 * i)).sum()) * np.sqrt(3.0)) if m else 1.0
 
 
 def _columns(rows: Rows, j_max: int) -> Iterator[tuple[int, FLOAT]]:
@@ -250,14 +190,23 @@ def project_rows(weights: FLOAT, latitude: FLOAT, longitude: FLOAT, *, j_max: in
     -------
     ndarray, shape (..., 2, j_max + 1, j_max + 1)
         Sums; for weights that are mass, divide by 4πa² to get an expansion of surface density.
+
+    Raises
+    ------
+    HarmonicsError
+        Weights whose shape is not that of the lattice.
     """
-    if weights.shape[-2:] != (latitude.size, longitude.size):
+    _require_lattice(weights, latitude.size, longitude.size)
+    return _project_rows(weights, rows_at(latitude), longitude, j_max=j_max)
+
+
+def _require_lattice(field: FLOAT, rows: int, columns: int) -> None:
+    if field.shape[-2:] != (rows, columns):
         msg = (
-            f"found weights of shape {weights.shape}, expected (..., {latitude.size}, "
-            f"{longitude.size}), a row per latitude and a column per longitude"
+            f"found values of shape {field.shape}, expected (..., {rows}, {columns}): "
+            "a row per latitude and a column per longitude"
         )
         raise HarmonicsError(msg)
-    return _project_rows(weights, rows_at(latitude), longitude, j_max=j_max)
 
 
 def _project_rows(weights: FLOAT, rows: Rows, longitude: FLOAT, *, j_max: int) -> FLOAT:
@@ -305,6 +254,7 @@ def analyse(field: FLOAT, grid: GaussGrid, *, j_max: int) -> FLOAT:
             f"{2 * j_max + 1} for degree {j_max}; use a finer grid or a lower degree"
         )
         raise HarmonicsError(msg)
+    _require_lattice(field, rows, columns)
     weighted = field * (grid.weights[:, None] / (2.0 * columns))
     return _project_rows(weighted, grid.rows, grid.longitude, j_max=j_max)
 
@@ -323,8 +273,14 @@ def synthesise_at(coefficients: FLOAT, latitude: FLOAT, longitude: FLOAT) -> FLO
     -------
     ndarray, shape (..., p)
         Values of each expansion.
+
+    Raises
+    ------
+    HarmonicsError
+        Latitudes and longitudes of different shapes.
     """
     members, leading, j_max = _members(coefficients)
+    _require_points(latitude, longitude)
     values = np.zeros((len(members), latitude.size))
     for block in _blocks(latitude.size):
         rows, lam = rows_at(latitude[block]), np.radians(longitude[block])
@@ -350,7 +306,16 @@ def project_from(weights: FLOAT, latitude: FLOAT, longitude: FLOAT, *, j_max: in
     -------
     ndarray, shape (..., 2, j_max + 1, j_max + 1)
         Sums, without the 1/4π of an expansion.
+
+    Raises
+    ------
+    HarmonicsError
+        Weights, latitudes and longitudes of different lengths.
     """
+    _require_points(latitude, longitude)
+    if weights.shape[-1:] != latitude.shape:
+        msg = f"found weights of shape {weights.shape}, expected (..., {latitude.size})"
+        raise HarmonicsError(msg)
     flat = weights.reshape(-1, latitude.size)
     sums = np.zeros((len(flat), 2, j_max + 1, j_max + 1))
     for block in _blocks(latitude.size):
@@ -359,6 +324,15 @@ def project_from(weights: FLOAT, latitude: FLOAT, longitude: FLOAT, *, j_max: in
             sums[:, 0, m:, m] += (flat[:, block] * np.cos(m * lam)) @ column.T
             sums[:, 1, m:, m] += (flat[:, block] * np.sin(m * lam)) @ column.T
     return sums.reshape(*weights.shape[:-1], 2, j_max + 1, j_max + 1)
+
+
+def _require_points(latitude: FLOAT, longitude: FLOAT) -> None:
+    if latitude.ndim != 1 or latitude.shape != longitude.shape:
+        msg = (
+            f"found latitudes of shape {latitude.shape} and longitudes of shape "
+            f"{longitude.shape}, expected (p,) for both; ravel them"
+        )
+        raise HarmonicsError(msg)
 
 
 def _blocks(count: int) -> Iterator[slice]:
