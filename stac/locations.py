@@ -25,6 +25,7 @@ CONNECT_SECONDS = 3
 READ_SECONDS = 60
 ATTEMPTS = 2
 CONDITIONAL_TRIES = 40
+READING = frozenset({"read", "list", "open"})
 LOST_RACE = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 
 
@@ -149,12 +150,12 @@ def _storage_errors() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def reaching(url: str, *, to: str) -> Iterator[None]:
-    """Turn what storage libraries raise into one message; a missing file stays as it is."""
+    """Turn what storage libraries raise into one message; a missing file to read stays as it is."""
     try:
         yield
-    except (FileNotFoundError, FileExistsError):
-        raise
     except _storage_errors() as error:
+        if isinstance(error, FileNotFoundError) and to in READING:
+            raise
         remedy = "check the address, the endpoint (AWS_ENDPOINT_URL) and the credentials"
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             remedy = "make room and repeat the command; what was written before is intact"

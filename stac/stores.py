@@ -16,8 +16,9 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 import zarr
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 
-from stac.locations import filesystem, is_local, join, reaching, storage_options
+from stac.locations import filesystem, is_local, join, reaching
 
 ROOT = "zarr.json"
 ZARR_MEDIA = "application/vnd.zarr; version=3"
@@ -66,8 +67,20 @@ def open_group(url: str) -> xr.Dataset:
     FileNotFoundError
         If there is no group.
     """
-    options = storage_options(url) or None
-    return decode(xr.open_zarr(url, chunks=None, consolidated=True, storage_options=options))
+    with reaching(url, to="open"):
+        return decode(xr.open_zarr(_zarr_store(url), chunks=None, consolidated=True))
+
+
+def _zarr_store(url: str) -> Any:
+    """Return a path, or a Zarr store over the same connections that the catalogue is read by.
+
+    Zarr would open an asynchronous connection of its own for each group, which nobody closes.
+    """
+    if is_local(url):
+        return url
+    fs, path = filesystem(url)
+    wrapped = AsyncFileSystemWrapper(fs, asynchronous=True)
+    return zarr.storage.FsspecStore(wrapped, read_only=True, path=path)
 
 
 @contextmanager
