@@ -205,7 +205,7 @@ def _surface_mass_factors(run: Run, found: inputs.GravimetryInputs) -> NDArray[n
     """Return kg m⁻² per Stokes coefficient by degree, Love numbers in the run's frame."""
     load = contracts.open_item(found.love_numbers).load()  # a few thousand numbers
     k = love_numbers.in_frame(
-        load.h.values, load.l.values, load.k.values, frame=run.choices.frame, k1=run.choices.k1
+        load.h.values, load.l.values, load.k.values, frame=run.choices.frame, k_1=run.choices.k1
     )
     return love_numbers.surface_mass_factors(k, j_max=run.choices.j_max)
 

@@ -97,6 +97,7 @@ class GravimetryInputs:
     """The resolved inputs of a gravimetry run."""
 
     items: tuple[InputItem, ...]
+    sources: tuple[pystac.Item, ...]
     months: tuple[Month, ...]
     start: DATES
     end: DATES
@@ -131,6 +132,7 @@ def resolve(run: Run) -> GravimetryInputs:
     roles += [("regions", regions), ("grounded_ice", grounded)]
     return GravimetryInputs(
         items=tuple(_input_item(role, item) for role, item in roles),
+        sources=tuple(item for _, item in roles),
         months=months,
         start=start,
         end=end,

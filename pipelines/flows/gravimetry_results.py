@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +14,21 @@ from pipelines.flows import gravimetry_regions as regions
 from pipelines.flows.gravimetry_arrays import Layout
 from pipelines.kernels.constants import KG_PER_GT
 from pipelines.lifecycle import Finished
-from stac import boundaries, contracts, publish
+from stac import boundaries, contracts, grids, publish
 
 if TYPE_CHECKING:
+    import geopandas as gpd
+    import pystac
     import zarr
 
     from pipelines.settings import Run
 
 FLOAT = NDArray[np.float64]
+
+TITLE = "Rate of mass change of the Antarctic ice sheet from satellite gravimetry"
+
+SMALLEST_DRAWN_M2 = 1e9
+"""Islands below this are smaller than a line on the map [m²]."""
 
 SOFTWARE = ("nunatak", "numpy", "scipy", "zarr", "icechunk", "dask", "xarray")
 """Distributions whose versions are written into the product."""
@@ -31,7 +37,7 @@ SOFTWARE = ("nunatak", "numpy", "scipy", "zarr", "icechunk", "dask", "xarray")
 def provenance(run: Run, found: inputs.GravimetryInputs) -> dict[str, Any]:
     """Return the attributes that say how the product was made."""
     return {
-        "title": "Rate of mass change of the Antarctic ice sheet from satellite gravimetry",
+        "title": TITLE,
         "references": "Sasgen et al. (2019), sections 2.1, 2.6, 3.3",
         "nunatak:product": "gravimetry",
         "nunatak:run": settings.resolved(run),
@@ -53,17 +59,23 @@ def tell(finished: Finished, *, run: Run, found: inputs.GravimetryInputs, layout
     }
     for path, data in written.items():
         finished.write(path, data)
-    item = publish.product_item(
-        f"gravimetry-{run.period[0]}-{run.period[1]}",
-        output=run.output,
-        period=run.period,
-        snapshot=finished.snapshot,
-        files=written,
-        inputs=[(i.role, i.id, i.href, i.checksum) for i in found.items],
-        software=provenance(run, found)["nunatak:software"],
-        properties={"nunatak:product": "gravimetry", "proj:code": "EPSG:3031"},
+    publish.publish(_item(run, found, finished.snapshot), run.output)
+
+
+def _item(run: Run, found: inputs.GravimetryInputs, snapshot: str) -> pystac.Item:
+    """Return the catalogue item of the product; it names the snapshot that was told."""
+    checksums = inputs.checksums(found.items)
+    regions_union = boundaries.union(contracts.open_regions(found.regions))
+    product = publish.Product(
+        name="gravimetry",
+        title=TITLE,
+        run_id=settings.run_id(run, checksums),
+        period=(run.period[0].isoformat(), run.period[1].isoformat()),
+        lineage=settings.resolved(run),
+        footprint=grids.footprint(regions_union),
+        properties={"snapshot": snapshot, "seed": run.choices.seed},
     )
-    finished.write("item.json", json.dumps(item, indent=2).encode())
+    return publish.product_item(run.output, product, inputs=found.sources)
 
 
 def region_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]:
@@ -145,8 +157,8 @@ def figures(
     from pipelines.figures import maps, series, spectra
 
     polygons = contracts.open_regions(found.regions)
-    outlines = boundaries.outlines(polygons)
-    coast = boundaries.outlines(contracts.open_regions(found.grounded_ice))
+    lines = outlines(polygons)
+    coast = outlines(contracts.open_regions(found.grounded_ice))
     named = f"{run.period[0]} to {run.period[1]}"
     fields = {
         name: np.asarray(group[name][...]) for name in ("mass_rate_gaussian", "mass_rate_sigma")
@@ -159,11 +171,11 @@ def figures(
     spread = np.sqrt(np.diag(np.asarray(group["region_mass_rate_covariance"][...]))) / KG_PER_GT
     return {
         "figures/trend_map.png": maps.rate_map(
-            layout.x, layout.y, fields["mass_rate_gaussian"], outlines=outlines, coast=coast,
+            layout.x, layout.y, fields["mass_rate_gaussian"], outlines=lines, coast=coast,
             title=f"Mass change, {named}, Gaussian {radius:.0f} km", diverging=True,
         ),
         "figures/spread_map.png": maps.rate_map(
-            layout.x, layout.y, fields["mass_rate_sigma"], outlines=outlines, coast=coast,
+            layout.x, layout.y, fields["mass_rate_sigma"], outlines=lines, coast=coast,
             title=f"Standard deviation of the members, {named}, unfiltered", diverging=False,
         ),
         "figures/series.png": series.group_series(
@@ -176,3 +188,13 @@ def figures(
             title=f"Power by degree, {named}",
         ),
     }  # fmt: skip
+
+
+def outlines(polygons: gpd.GeoDataFrame) -> list[tuple[FLOAT, FLOAT]]:
+    """Return the outer rings of polygons as lines in EPSG:3031 [m], tiny islands left out."""
+    lines = []
+    for shape in polygons.geometry.explode():
+        if shape.area > SMALLEST_DRAWN_M2:
+            x, y = shape.exterior.coords.xy
+            lines.append((np.asarray(x), np.asarray(y)))
+    return lines
