@@ -40,7 +40,7 @@ def geocentric_latitude(latitude: FLOAT) -> FLOAT:
     Examples
     --------
     >>> float(geocentric_latitude(np.array(-75.0)).round(4))
-    -74.9038
+    -74.9039
     """
     phi = np.radians(latitude)
     return np.degrees(np.arctan2((1.0 - WGS84_E2) * np.sin(phi), np.cos(phi)))
@@ -110,7 +110,7 @@ def inverse_polar_stereographic(x: FLOAT, y: FLOAT) -> tuple[FLOAT, FLOAT]:
     -------
     latitude, longitude : ndarray, shape (...)
         Geodetic coordinates on WGS84 [degrees], longitude in (−180, 180]. The fixed point of the
-        latitude shrinks its error by e² ≈ 1/150 a step; five steps leave less than 1e-12 degrees.
+        latitude shrinks its error by e² ≈ 1/150 a step; six steps leave its rounding.
     """
     t = np.hypot(x, y) / _PLANE_PER_T
     phi = np.pi / 2.0 - 2.0 * np.arctan(t)
@@ -134,7 +134,7 @@ def map_scale(latitude: FLOAT) -> FLOAT:
     Returns
     -------
     ndarray, shape (...)
-        k [1].
+        k [1]; it grows without bound towards the north pole.
     """
     phi = -np.radians(latitude)
     # t / m has the limit 0 / 0 at the pole; tan(π/4 − φ/2) / cos φ = 1 / (1 + sin φ) removes it.
@@ -147,8 +147,9 @@ def map_scale(latitude: FLOAT) -> FLOAT:
 def cell_areas(x: FLOAT, y: FLOAT, spacing: float) -> FLOAT:
     """Return the true area of square cells of EPSG:3031.
 
-    The projection is conformal, so A = s² / k² with k taken at the centre; k is even and smooth,
-    and for a 2 km cell at 60° S the neglected second-order term is below 1e-7 of the area.
+    The projection is conformal, so the area is ∫ dx dy / k², here A = s² / k² with k at the centre.
+    What is neglected is second order in the side: A is too large by 2.2e-9 (s / 1 km)² of itself
+    at the pole and less elsewhere, which is 9e-9 for 2 km, 6e-8 for 5 km and 1.4e-6 for 25 km.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def gaussian_weights(j_max: int, *, radius_km: float) -> FLOAT:
     b = np.log(2.0) / (2.0 * np.sin(500.0 * radius_km / MEAN_RADIUS) ** 2)
     degree = np.arange(j_max + 1)
     if b > _LARGEST_ARGUMENT:
-        return np.exp(-degree * (degree + 1) / (2.0 * b))
+        return np.asarray(np.exp(-degree * (degree + 1) / (2.0 * b)))
     return np.asarray(ive(degree + 0.5, b) / ive(0.5, b))
 
 

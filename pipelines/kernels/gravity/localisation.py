@@ -129,7 +129,17 @@ def localise(coefficients: FLOAT, mask: FLOAT, *, j_max: int) -> FLOAT:
     -------
     ndarray, shape (..., 2, j_max + 1, j_max + 1)
         Expansions of the products, in the unit of the fields.
+
+    Raises
+    ------
+    LocalisationError
+        A mask with leading axes: one mask serves all fields.
     """
+    if mask.ndim != 3:
+        msg = (
+            f"found a mask of shape {mask.shape}, expected (2, J′ + 1, J′ + 1): one for all fields"
+        )
+        raise LocalisationError(msg)
     j_field, j_mask = coefficients.shape[-1] - 1, mask.shape[-1] - 1
     grid = _product_grid(j_field, j_mask, j_max)
     on_grid = harmonics.synthesise_on(coefficients, grid)
