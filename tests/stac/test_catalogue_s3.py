@@ -11,7 +11,7 @@ from stac import stores
 from stac.catalogue import CatalogueError, UnreachableError, open_catalogue
 from stac.contracts import open_item, open_regions
 from stac.ingest import ingest
-from stac.locations import create_bytes, read_bytes, update_bytes
+from stac.locations import create_bytes, reaching, read_bytes, update_bytes
 from stac.publish import Product, product_item, publish
 from stac.registry import all_items, rebuild_index
 from tests.fixtures.seaweed import S3Store
@@ -132,9 +132,13 @@ def test_a_bucket_that_is_not_there_is_told(s3_environment: S3Store):
         open_catalogue("s3://no-such-bucket/c")
 
 
-def test_a_bucket_that_is_not_there_takes_no_items(s3_environment: S3Store, months: Path):
-    with pytest.raises(UnreachableError, match="cannot write s3://no-such-bucket"):
-        list(ingest("grace-l2", [str(months)], catalogue="s3://no-such-bucket/c", collection="f"))
+def test_a_write_to_nowhere_is_told_and_a_read_of_nothing_stays_a_missing_file():
+    """SeaweedFS makes buckets as they are written; other servers say NoSuchBucket."""
+    with pytest.raises(UnreachableError, match="cannot write s3://nowhere"):  # noqa: SIM117 two facts
+        with reaching("s3://nowhere/x", to="write"):
+            raise FileNotFoundError("The specified bucket does not exist")
+    with pytest.raises(FileNotFoundError), reaching("s3://nowhere/x", to="read"):
+        raise FileNotFoundError
 
 
 def test_wrong_credentials_are_told(s3_environment: S3Store, monkeypatch: pytest.MonkeyPatch):

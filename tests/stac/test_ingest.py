@@ -257,7 +257,7 @@ def test_an_ingest_that_is_closed_early_leaves_an_index(months: Path, tmp_path: 
 def test_a_file_where_the_catalogue_should_be_is_told(months: Path, tmp_path: Path):
     (tmp_path / "c").write_text("in the way")
 
-    with pytest.raises(UnreachableError, match="cannot .* check the path"):
+    with pytest.raises(UnreachableError, match=r"cannot .* check the path"):
         months_into(tmp_path / "c", months)
 
 
