@@ -32,10 +32,12 @@ Job = Callable[[str, zarr.Group], Receipt | None]
 
 TASKS_PER_THREAD = 2
 LONGEST_WAIT = 30.0
+# A job of more bytes than this is sent to the workers once, not with every key.
+LARGE_JOB = 2**18
 
 
 class WorkersLost(RuntimeError):  # noqa: N818 - says what happened
-    """A key ended every worker that tried it."""
+    """Every worker that was given a key died."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ def process(
         Keys of work; each names work whose chunks no other key of the version writes.
     job : callable
         Called as ``job(key, group)`` with the root group of the version, opened for writing. It
-        writes whole chunks and returns a done receipt naming its inputs (or None); time and
-        bytes are measured here. Bad input is signalled by raising
+        writes whole chunks and returns a done receipt naming its inputs (or None). Time and the
+        bytes that pass through the group are measured here; a receipt's own ``bytes_read`` are
+        those read from elsewhere and are added. Bad input is signalled by raising
         :class:`~cluster.ledger.KeyFailed`: the key gets a failed receipt and the others go on.
-        Whatever else it raises is a defect and ends the run. It is pickled for every key: keep
-        arrays out of it.
+        Whatever else it raises is a defect and ends the run.
     version : Version
         Where to write; its arrays exist.
     client : distributed.Client, optional
@@ -107,7 +109,7 @@ def process(
     outcomes = (
         _here(waiting, job, version)
         if client is None
-        else _on_workers(waiting, job, version, client, retries)
+        else _Crew(client, job, version, retries).outcomes(waiting)
     )
     try:
         with closing(outcomes):
@@ -217,49 +219,70 @@ def _here(keys: Iterator[str], job: Job, version: Version) -> Generator[Outcome,
         yield perform(key, job, version.fork())
 
 
-def _on_workers(
-    keys: Iterator[str], job: Job, version: Version, client: Any, retries: int
-) -> Generator[Outcome, None, None]:
-    """Yield outcomes as they come, with never more than two tasks per thread under way.
+class _Crew:
+    """Dask workers that carry out keys, with two tasks per thread under way at the most.
 
-    The scheduler moves tasks off workers that died. It gives one up (``KilledWorker``) after
+    The scheduler itself moves tasks off workers that died. It gives one up (``KilledWorker``) after
     ``allowed-failures`` deaths; such a key is submitted ``retries`` more times.
     """
-    from distributed import as_completed
 
-    flying: dict[Any, str] = {}
-    lost: Counter[str] = Counter()
-    landed: Any = as_completed()  # type: ignore[no-untyped-call]
+    def __init__(self, client: "Client", job: Job, version: Version, retries: int) -> None:
+        from distributed import as_completed
 
-    def submit(key: str) -> None:
-        future = client.submit(perform, key, job, version.fork(), pure=False)
-        flying[future] = key
-        landed.add(future)
+        self._client: Any = client
+        self._job = job
+        self._shipped = self._ship()
+        self._version = version
+        self._retries = retries
+        self._flying: dict[Any, str] = {}
+        self._lost: Counter[str] = Counter()
+        self._landing: Any = as_completed()  # type: ignore[no-untyped-call]
 
-    def refill() -> None:
-        room = TASKS_PER_THREAD * max(1, sum(client.nthreads().values())) - len(flying)
+    def outcomes(self, keys: Iterator[str]) -> Generator[Outcome, None, None]:
+        """Yield outcomes as they come, in any order; submit a key for each one that ended."""
+        try:
+            self._refill(keys)
+            for future in self._landing:
+                key = self._flying.pop(future)
+                outcome = _landed(future)
+                if outcome is None:
+                    self._submit_again(key)
+                else:
+                    yield outcome
+                self._refill(keys)
+        finally:
+            self._client.cancel(list(self._flying))
+
+    def _refill(self, keys: Iterator[str]) -> None:
+        threads = sum(self._client.nthreads().values())
+        room = TASKS_PER_THREAD * max(1, threads) - len(self._flying)
         for _, key in zip(range(room), keys, strict=False):
-            submit(key)
+            self._submit(key)
 
-    try:
-        refill()
-        for future in landed:
-            key = flying.pop(future)
-            outcome = _landed(future)
-            if outcome is not None:
-                yield outcome
-            elif lost[key] < retries:
-                lost[key] += 1
-                submit(key)
-            else:
-                msg = (
-                    f"key {key!r} ended every worker that tried it ({retries + 1} submissions); "
-                    "look for 'memory' in the workers' logs; give them more of it or fewer threads"
-                )
-                raise WorkersLost(msg)
-            refill()
-    finally:
-        client.cancel(list(flying))
+    def _submit(self, key: str) -> None:
+        future = self._client.submit(perform, key, self._shipped, self._version.fork(), pure=False)
+        self._flying[future] = key
+        self._landing.add(future)
+
+    def _submit_again(self, key: str) -> None:
+        if self._lost[key] >= self._retries:
+            msg = (
+                f"every worker that was given key {key!r} died ({self._retries + 1} submissions); "
+                "look for 'memory' in the workers' logs; give them more of it or fewer threads"
+            )
+            raise WorkersLost(msg)
+        self._lost[key] += 1
+        # A large job may have been lost together with the workers that held it.
+        self._shipped = self._ship()
+        self._submit(key)
+
+    def _ship(self) -> Any:
+        """Return the job, or a reference to it on the workers if it is too large for each task."""
+        from distributed.protocol.pickle import dumps
+
+        if len(dumps(self._job)) <= LARGE_JOB:  # type: ignore[no-untyped-call]
+            return self._job
+        return self._client.scatter(self._job, broadcast=True, hash=False)
 
 
 def _landed(future: Any) -> Outcome | None:
@@ -269,10 +292,10 @@ def _landed(future: Any) -> Outcome | None:
     from distributed import KilledWorker
 
     try:
-        outcome: Any = future.result()
+        outcome: Outcome = future.result()
     except (KilledWorker, CancelledError):
         return None
-    return outcome if isinstance(outcome, Outcome) else None
+    return outcome
 
 
 def _done(ledger: dict[str, Receipt]) -> frozenset[str]:
