@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -253,14 +252,3 @@ def is_whole(stages: tuple[Stage, ...], receipts: Mapping[str, Receipt]) -> bool
 def is_done(receipts: Mapping[str, Receipt], key: str) -> bool:
     """Return whether a key is done; a failed key is tried again by the next run."""
     return key in receipts and receipts[key].state == "done"
-
-
-class Stopwatch:
-    """Seconds since it was made, for receipts."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-
-    def seconds(self) -> float:
-        """Return the seconds that have passed."""
-        return time.perf_counter() - self._started

@@ -99,7 +99,7 @@ def _layout(run: Run, found: inputs.GravimetryInputs) -> arrays.Layout:
         parameters=tuple(trends.parameter_names(model)),
         members=choices.members,
         gia=tuple(item.id for item in found.gia),
-        regions=regions.region_names(list(polygons.region), list(polygons.group)),
+        regions=regions.region_names(polygons),
         start=found.start,
         end=found.end,
         epochs=found.epochs,

@@ -5,7 +5,6 @@ Both are made once per run, on a worker, from the polygons of the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.ledger import Receipt
+from pipelines import stored
 from pipelines.kernels import basins, geodesy
 from pipelines.kernels.constants import MEAN_RADIUS
 from pipelines.kernels.gravity import harmonics, localisation, sphere
-from pipelines.lifecycle import Stopwatch
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -51,18 +50,15 @@ LATTICE_EDGE = -55.0
 """North edge of that lattice [degrees]; regions are Antarctic."""
 
 
-def region_names(regions: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
-    """Return the rows of the product: polygons, groups present, all, and all with the buffer."""
-    present = tuple(name for name in GROUPS if name in groups)
-    return (*regions, *present, ALL, BUFFERED)
+def region_names(polygons: gpd.GeoDataFrame) -> tuple[str, ...]:
+    """Return the rows of the product: polygons, groups, all, and all with the buffer."""
+    return (*polygons.region, *groups_of(polygons), BUFFERED)
 
 
-def membership(regions: Sequence[str], groups: Sequence[str]) -> FLOAT:
-    """Return which polygons each row sums, the buffered one apart: 0 and 1, (rows, regions)."""
-    names = region_names(regions, groups)[:-1]
-    polygon = np.eye(len(regions))
-    rows = [(np.array(groups) == name).astype(np.float64) for name in names[len(regions) : -1]]
-    return np.concatenate([polygon, *(row[None] for row in rows), np.ones((1, len(regions)))])
+def groups_of(polygons: gpd.GeoDataFrame) -> dict[str, list[str]]:
+    """Return the polygons of each group that has a row of its own, and of all together."""
+    named = {name: list(polygons.region[polygons.group == name]) for name in GROUPS}
+    return {**{name: ids for name, ids in named.items() if ids}, ALL: list(polygons.region)}
 
 
 @dataclass(frozen=True)
@@ -80,15 +76,14 @@ class MaskJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the coefficients of the mask."""
-        watch = Stopwatch()
         polygons = self.grounded_ice.open_regions()
         grid = harmonics.gauss_legendre(MASK_ROWS)
         field = np.zeros((len(grid.latitude), len(grid.longitude)))
         south = grid.latitude < LATTICE_EDGE
         field[south] = self._mask(polygons, grid.latitude[south], grid.longitude)
         coefficients = harmonics.analyse(field, grid, j_max=self.degree)
-        group["mask"][...] = coefficients
-        return Receipt(key, "done", watch.seconds(), 0, 0, (self.grounded_ice.id,))
+        stored.write(group, "mask", coefficients)
+        return Receipt(key, "done", inputs=(self.grounded_ice.id,))
 
     def _mask(self, polygons: gpd.GeoDataFrame, latitude: FLOAT, longitude: FLOAT) -> FLOAT:
         """Return the mask at rows × columns, latitude as the harmonics have it."""
@@ -132,17 +127,16 @@ class KernelJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the kernels of polygons, groups, all, and the buffered total."""
-        watch = Stopwatch()
         polygons = self.regions.open_regions()
         kernels = polygon_kernels(
             polygons, spacing_m=self.spacing_m, degree=self.degree, reading=self.reading
         )
-        rows = membership(list(polygons.region), list(polygons.group))
-        summed = np.tensordot(rows, kernels, axes=1)
-        buffered = np.zeros((1, *summed.shape[1:]))
+        matrix = basins.group_matrix(list(polygons.region), groups_of(polygons))
+        grouped = basins.group_kernels(matrix, kernels)
+        buffered = np.zeros((1, *kernels.shape[1:]))
         buffered[0, 0, 0, 0] = 4.0 * np.pi * MEAN_RADIUS**2
-        group["region_kernel"][...] = np.concatenate([summed, buffered])
-        return Receipt(key, "done", watch.seconds(), 0, 0, (self.regions.id,))
+        stored.write(group, "region_kernel", np.concatenate([kernels, grouped, buffered]))
+        return Receipt(key, "done", inputs=(self.regions.id,))
 
 
 def polygon_kernels(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import settings, tables
+from pipelines import settings, stored, tables
 from pipelines.flows import gravimetry_inputs as inputs
 from pipelines.flows import gravimetry_regions as regions
 from pipelines.flows.gravimetry_arrays import Layout
@@ -83,10 +83,10 @@ def region_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]
 
     Totals come from the members' sums over the joined kernels, never from adding rows.
     """
-    rate = np.asarray(group["region_mass_rate"][...]) / KG_PER_GT
-    covariance = np.asarray(group["region_mass_rate_covariance"][...]) / KG_PER_GT**2
-    formal = np.asarray(group["region_mass_rate_formal"][...]) / KG_PER_GT
-    months = int(np.isfinite(group["mass_anomaly"][0]).sum())
+    rate = stored.read(group, "region_mass_rate") / KG_PER_GT
+    covariance = stored.read(group, "region_mass_rate_covariance") / KG_PER_GT**2
+    formal = stored.read(group, "region_mass_rate_formal") / KG_PER_GT
+    months = int(np.isfinite(stored.read(group, "mass_anomaly", 0)).sum())
     spread = np.sqrt(np.diag(covariance))
     return [
         _row(
@@ -104,8 +104,8 @@ def region_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]
 
 def series_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]:
     """Return one row per region and month that was measured."""
-    anomaly = np.asarray(group["mass_anomaly"][...]) / KG_PER_GT
-    sigma = np.asarray(group["mass_anomaly_sigma"][...]) / KG_PER_GT
+    anomaly = stored.read(group, "mass_anomaly") / KG_PER_GT
+    sigma = stored.read(group, "mass_anomaly_sigma") / KG_PER_GT
     last = layout.end - np.timedelta64(1, "s")
     rows = []
     for i, name in enumerate(layout.regions):
@@ -160,15 +160,13 @@ def figures(
     lines = outlines(polygons)
     coast = outlines(contracts.open_regions(found.grounded_ice))
     named = f"{run.period[0]} to {run.period[1]}"
-    fields = {
-        name: np.asarray(group[name][...]) for name in ("mass_rate_gaussian", "mass_rate_sigma")
-    }
+    fields = {name: stored.read(group, name) for name in ("mass_rate_gaussian", "mass_rate_sigma")}
     radius = run.choices.figures.gaussian_km
     shown = [i for i, name in enumerate(layout.regions) if name in {*regions.GROUPS, regions.ALL}]
-    anomaly = np.asarray(group["mass_anomaly"][...]) / KG_PER_GT
-    sigma = np.asarray(group["mass_anomaly_sigma"][...]) / KG_PER_GT
-    rate = np.asarray(group["region_mass_rate"][...]) / KG_PER_GT
-    spread = np.sqrt(np.diag(np.asarray(group["region_mass_rate_covariance"][...]))) / KG_PER_GT
+    anomaly = stored.read(group, "mass_anomaly") / KG_PER_GT
+    sigma = stored.read(group, "mass_anomaly_sigma") / KG_PER_GT
+    rate = stored.read(group, "region_mass_rate") / KG_PER_GT
+    spread = np.sqrt(np.diag(stored.read(group, "region_mass_rate_covariance"))) / KG_PER_GT
     return {
         "figures/trend_map.png": maps.rate_map(
             layout.x, layout.y, fields["mass_rate_gaussian"], outlines=lines, coast=coast,
@@ -184,7 +182,7 @@ def figures(
             title=f"Mass anomaly, {named}",
         ),
         "figures/degree_power.png": spectra.degree_power(
-            np.asarray(group["degree_power"][...]), np.asarray(group["degree_power_spread"][...]),
+            stored.read(group, "degree_power"), stored.read(group, "degree_power_spread"),
             title=f"Power by degree, {named}",
         ),
     }  # fmt: skip

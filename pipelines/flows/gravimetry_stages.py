@@ -9,16 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed, Receipt
-from pipelines.kernels import ensembles, geodesy, trends
+from pipelines import stored
+from pipelines.kernels import basins, ensembles, geodesy, trends
 from pipelines.kernels.constants import GEOID_RADIUS, GM
 from pipelines.kernels.gravity import harmonics, localisation, low_degrees, reference, sphere
-from pipelines.lifecycle import Stopwatch
 
 if TYPE_CHECKING:
     import zarr
@@ -37,19 +37,15 @@ class MonthJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write one slot of ``stokes``; a month that a source lacks stays NaN and says so."""
-        watch, month = Stopwatch(), self.months[key]
-        item_id = month.source.id
+        month = self.months[key]
         if month.dropped:
-            return Receipt(key, "done", watch.seconds(), inputs=(item_id,), note=month.dropped)
+            return Receipt(key, "done", inputs=(month.source.id,), note=month.dropped)
         field, sigma = self._read(month)
         field = low_degrees.apply(field, month.replacements)
         field[0, 0, 0] = 0.0  # the mean Earth; total mass is conserved (Sasgen et al. 2019, 2.1)
-        group["stokes"][month.index] = field
-        group["stokes_sigma"][month.index] = low_degrees.apply(sigma, month.sigmas)
-        size = 2 * field.nbytes
-        return Receipt(
-            key, "done", watch.seconds(), size, size, inputs=(item_id,), note=month.notes
-        )
+        stored.write(group, "stokes", field, month.index)
+        stored.write(group, "stokes_sigma", low_degrees.apply(sigma, month.sigmas), month.index)
+        return Receipt(key, "done", inputs=(month.source.id,), note=month.notes)
 
     def _read(self, month: Month) -> tuple[FLOAT, FLOAT]:
         """Return a month on the reference radius, GM and tide system, and its formal errors."""
@@ -91,24 +87,22 @@ class TrendJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the fitted parameters, their formal standard deviations and the residuals."""
-        watch = Stopwatch()
-        series = np.asarray(group["stokes"][...])
+        series = stored.read(group, "stokes")
         there = np.isfinite(series[:, 0, 0, 0])
-        design = trends.design_matrix(np.asarray(group["epoch"][...])[there], model=self.model)
+        design = trends.design_matrix(stored.read(group, "epoch")[there], model=self.model)
         names = trends.parameter_names(self.model)
         sigma = None
         if self.weights == "formal":
-            sigma = np.asarray(group["stokes_sigma"][...])[there]
+            sigma = stored.read(group, "stokes_sigma")[there]
         try:
             fit = trends.fit(series[there], design, sigma=sigma, names=names)
         except trends.TrendError as error:
             raise KeyFailed(str(error)) from error
-        group["stokes_parameters"][...] = fit.parameters
-        group["stokes_parameters_sigma"][...] = fit.standard_deviation
-        group["stokes_residual_sigma"][...] = np.sqrt(fit.residual_variance)
-        written = 2 * fit.parameters.nbytes + fit.residual_variance.nbytes
+        stored.write(group, "stokes_parameters", fit.parameters)
+        stored.write(group, "stokes_parameters_sigma", fit.standard_deviation)
+        stored.write(group, "stokes_residual_sigma", np.sqrt(fit.residual_variance))
         note = f"{there.sum()} months, {fit.degrees_of_freedom} degrees of freedom"
-        return Receipt(key, "done", watch.seconds(), series.nbytes, written, note=note)
+        return Receipt(key, "done", note=note)
 
 
 @dataclass(frozen=True)
@@ -130,36 +124,36 @@ class LocaliseJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the localised coefficients of the mean, of one perturbation or of one GIA model."""
-        watch = Stopwatch()
         _, kind, *rest = key.split("/")
-        if kind == "mean":
-            rate = np.asarray(group["stokes_parameters"][self.trend_index])
-            target, index = group["mass_rate_coefficients"], Ellipsis
-        elif kind == "perturbation":
-            rate, target, index = self._perturbation(group, int(rest[0]))
-        else:
-            rate, target, index = self._gia(group, rest[0])
-        mask = np.asarray(group["mask"][...])
+        rate, target, place = self._factor(group, kind, *rest)
         localised = localisation.localise(
-            rate * self.factors[:, None], mask, j_max=self.result_degree
+            rate * self.factors[:, None], stored.read(group, "mask"), j_max=self.result_degree
         )
-        target[index] = localised
-        return Receipt(key, "done", watch.seconds(), rate.nbytes + mask.nbytes, localised.nbytes)
+        stored.write(group, target, localised, place)
+        return Receipt(key, "done")
 
-    def _perturbation(self, group: zarr.Group, member: int) -> tuple[FLOAT, Any, int]:
-        sigma = np.asarray(group["stokes_parameters_sigma"][self.trend_index])
-        drawn = ensembles.perturbations(
-            sigma, members=self.members, seed=self.seed, centred=self.centred
-        )
-        return drawn[member], group["mass_rate_perturbation"], member
-
-    def _gia(self, group: zarr.Group, name: str) -> tuple[FLOAT, Any, int]:
-        """Return a GIA model from degree 2 on: degree 1 is the geocentre series' (record 0006)."""
+    def _factor(
+        self, group: zarr.Group, kind: str, name: str = ""
+    ) -> tuple[FLOAT, str, stored.Place]:
+        """Return a factor in Stokes coefficients, and where its localised load goes."""
+        if kind == "mean":
+            rate = stored.read(group, "stokes_parameters", self.trend_index)
+            return rate, "mass_rate_coefficients", ...
+        if kind == "perturbation":
+            sigma = stored.read(group, "stokes_parameters_sigma", self.trend_index)
+            drawn = ensembles.perturbations(
+                sigma, members=self.members, seed=self.seed, centred=self.centred
+            )
+            return drawn[int(name)], "mass_rate_perturbation", int(name)
         index = [source.id for source in self.gia].index(name)
-        held = np.asarray(self.gia[index].open().stokes_rate.values)
+        return self._gia_rate(self.gia[index]), "mass_rate_gia", index
+
+    def _gia_rate(self, source: Source) -> FLOAT:
+        """Return a GIA model from degree 2 on: degree 1 is the geocentre series' (record 0006)."""
+        held = np.asarray(source.open().stokes_rate.values)
         rate = harmonics.truncate(held, self.j_max).copy()
         rate[:, :2] = 0.0
-        return rate, group["mass_rate_gia"], index
+        return rate
 
 
 @dataclass(frozen=True)
@@ -172,34 +166,34 @@ class MapJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write one band of rows of the three maps."""
-        watch, first = Stopwatch(), int(key.split("/")[1])
-        x, y = np.asarray(group["x"][...]), np.asarray(group["y"][...])
+        first = int(key.split("/")[1])
+        x, y = stored.read(group, "x"), stored.read(group, "y")
         band = slice(first, min(first + self.rows, len(y)))
-        mean, perturbation, gia = read_factors(group)
-        fields = np.concatenate(
-            [mean[None], mean[None] * self.gaussian[:, None], perturbation, gia]
-        )
+        mean, factors = read_ensemble(group)
+        fields = np.concatenate([mean[None], mean[None] * self.gaussian[:, None], *factors])
         latitude, longitude = geodesy.inverse_polar_stereographic(*np.meshgrid(x, y[band]))
         latitude = sphere.latitude_on_sphere(latitude, reading=self.reading)
         at = harmonics.synthesise_at(fields, latitude.ravel(), longitude.ravel())
         at = at.reshape(len(fields), *latitude.shape)
-        parts = np.split(at, [2, 2 + len(perturbation)])
-        group["mass_rate"][band] = at[0]
-        group["mass_rate_gaussian"][band] = at[1]
-        variance = sum(part.var(axis=0) for part in parts[1:] if len(part))
-        group["mass_rate_sigma"][band] = np.sqrt(variance)
-        return Receipt(key, "done", watch.seconds(), fields.nbytes, 3 * at[0].nbytes)
+        sizes = np.cumsum([2, *(len(factor) for factor in factors)])
+        stored.write(group, "mass_rate", at[0], band)
+        stored.write(group, "mass_rate_gaussian", at[1], band)
+        spread = ensembles.factor_variance(np.split(at, sizes[:-1])[1:])
+        stored.write(group, "mass_rate_sigma", np.sqrt(spread), band)
+        return Receipt(key, "done")
 
 
-def read_factors(group: zarr.Group) -> tuple[FLOAT, FLOAT, FLOAT]:
-    """Return the factors of the ensemble: mean with mean GIA removed, perturbations, GIA models."""
-    mean = np.asarray(group["mass_rate_coefficients"][...])
-    perturbation = np.asarray(group["mass_rate_perturbation"][...])
-    gia = np.empty((0, *mean.shape))
+def read_ensemble(group: zarr.Group) -> tuple[FLOAT, list[FLOAT]]:
+    """Return the mean member and the factors that spread about it, localised surface mass rates.
+
+    The members are m_ik = rate + perturbation_i − GIA_k; the factors are the perturbations and,
+    where there are models, minus the models.
+    """
+    rate = stored.read(group, "mass_rate_coefficients")
+    factors = [stored.read(group, "mass_rate_perturbation")]
     if "mass_rate_gia" in group:
-        gia = np.asarray(group["mass_rate_gia"][...])
-        mean = mean - gia.mean(axis=0)
-    return mean + perturbation.mean(axis=0), perturbation, gia
+        factors.append(-stored.read(group, "mass_rate_gia"))
+    return ensembles.factor_mean(rate, factors), factors
 
 
 @dataclass(frozen=True)
@@ -213,59 +207,40 @@ class RegionJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the sums of the members, the covariance across regions and the anomalies."""
-        watch = Stopwatch()
-        kernels = np.asarray(group["region_kernel"][...])
-        mean, perturbation, gia = read_factors(group)
-        group["region_mass_rate"][...] = _sums(mean, kernels)
-        spread = _covariance(_sums(perturbation, kernels)) + _covariance(_sums(gia, kernels))
-        group["region_mass_rate_covariance"][...] = spread
+        kernels = stored.read(group, "region_kernel")
+        mean, factors = read_ensemble(group)
+        sums = [basins.region_sums(factor, kernels) for factor in factors]
+        stored.write(group, "region_mass_rate", basins.region_sums(mean, kernels))
+        stored.write(group, "region_mass_rate_covariance", ensembles.factor_covariance(sums))
+        stored.write(group, "degree_power", harmonics.degree_variance(mean))
+        stored.write(
+            group, "degree_power_spread", ensembles.factor_variance(factors).sum(axis=(0, 2))
+        )
         observed = self._observed_kernels(group, kernels)
-        sigma = np.asarray(group["stokes_parameters_sigma"][self.trend_index])
-        group["region_mass_rate_formal"][...] = _propagated(observed, sigma)
-        gia_rate = _sums(gia, kernels).mean(axis=0) if len(gia) else np.zeros(len(kernels))
-        read = self._series(group, observed, gia_rate)
-        self._spectra(group, mean, perturbation, gia)
-        written = kernels.shape[0] * (2 * group["epoch"].size + 3) * 8
-        return Receipt(key, "done", watch.seconds(), read + kernels.nbytes, written)
+        sigma = stored.read(group, "stokes_parameters_sigma", self.trend_index)
+        stored.write(group, "region_mass_rate_formal", _spread_of_sums(sigma, observed))
+        gia_rate = -sums[1].mean(axis=0) if len(sums) > 1 else np.zeros(len(kernels))
+        self._write_series(group, observed, gia_rate)
+        return Receipt(key, "done")
 
     def _observed_kernels(self, group: zarr.Group, kernels: FLOAT) -> FLOAT:
         """Return kernels that act on Stokes coefficients: adjoint of the mask, load factors."""
-        mask = np.asarray(group["mask"][...])
+        mask = stored.read(group, "mask")
         adjoint = localisation.localise_adjoint(kernels, mask, j_max=self.j_max)
         return np.asarray(adjoint * self.factors[:, None])
 
-    def _series(self, group: zarr.Group, observed: FLOAT, gia_rate: FLOAT) -> int:
-        series = np.asarray(group["stokes"][...])
-        anomaly = _sums(series, observed)
-        since = np.asarray(group["epoch"][...]) - self.reference_epoch
+    def _write_series(self, group: zarr.Group, observed: FLOAT, gia_rate: FLOAT) -> None:
+        """Write anomalies about their mean; GIA is a rate about the reference epoch."""
+        anomaly = basins.region_sums(stored.read(group, "stokes"), observed)
+        since = stored.read(group, "epoch") - self.reference_epoch
         anomaly -= since[:, None] * gia_rate
         anomaly -= np.nanmean(anomaly, axis=0)
-        residual = np.asarray(group["stokes_residual_sigma"][...])
-        sigma = np.where(np.isfinite(anomaly), _propagated(observed, residual), np.nan)
-        group["mass_anomaly"][...] = anomaly.T
-        group["mass_anomaly_sigma"][...] = sigma.T
-        return int(series.nbytes)
-
-    def _spectra(self, group: zarr.Group, mean: FLOAT, perturbation: FLOAT, gia: FLOAT) -> None:
-        group["degree_power"][...] = harmonics.degree_variance(mean)
-        spread = sum(f.var(axis=0) for f in (perturbation, gia) if len(f))
-        group["degree_power_spread"][...] = np.asarray(spread).sum(axis=(0, 2))
+        residual = stored.read(group, "stokes_residual_sigma")
+        sigma = np.where(np.isfinite(anomaly), _spread_of_sums(residual, observed), np.nan)
+        stored.write(group, "mass_anomaly", anomaly.T)
+        stored.write(group, "mass_anomaly_sigma", sigma.T)
 
 
-def _sums(coefficients: FLOAT, kernels: FLOAT) -> FLOAT:
-    """Return sum over part, degree, order of coefficients × kernels, shape (..., regions)."""
-    flat = coefficients.reshape(*coefficients.shape[:-3], -1)
-    return np.asarray(flat @ kernels.reshape(len(kernels), -1).T)
-
-
-def _covariance(sums: FLOAT) -> FLOAT:
-    """Return the population covariance (regions, regions) of member sums (members, regions)."""
-    if not len(sums):
-        return np.zeros((sums.shape[1], sums.shape[1]))
-    centred = sums - sums.mean(axis=0)
-    return np.asarray(centred.T @ centred / len(sums))
-
-
-def _propagated(kernels: FLOAT, sigma: FLOAT) -> FLOAT:
-    """Return the standard deviation of region sums of coefficients with independent errors."""
-    return np.asarray(np.sqrt(((kernels * sigma) ** 2).sum(axis=(1, 2, 3))))
+def _spread_of_sums(sigma: FLOAT, kernels: FLOAT) -> FLOAT:
+    """Return the standard deviation of sums of coefficients with independent errors."""
+    return np.sqrt(np.diag(basins.independent_covariance(sigma, kernels)))

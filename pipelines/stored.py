@@ -1,0 +1,33 @@
+"""Arrays of a product by name, typed: what a job reads and writes."""
+
+from __future__ import annotations
+
+from types import EllipsisType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import zarr
+
+Place = int | slice | EllipsisType
+
+
+def array(group: zarr.Group, name: str) -> zarr.Array[zarr.core.metadata.v3.ArrayV3Metadata]:
+    """Return a stored array; a group of that name, or none, is a defect of the flow."""
+    found = group[name]
+    if not hasattr(found, "shape"):
+        msg = f"{name!r} is a group of the product, expected an array"
+        raise TypeError(msg)
+    return found  # type: ignore[return-value]
+
+
+def read(group: zarr.Group, name: str, at: Place = ...) -> NDArray[np.float64]:
+    """Return an array of the product, or the part of it along its first dimension."""
+    return np.asarray(array(group, name)[at], dtype=np.float64)
+
+
+def write(group: zarr.Group, name: str, values: NDArray[np.float64], at: Place = ...) -> None:
+    """Fill an array of the product, or the part of it along its first dimension."""
+    array(group, name)[at] = values
