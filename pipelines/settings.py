@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import hashlib
+import importlib.resources
 import json
 import os
 import re
@@ -91,6 +93,45 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Run:
     return _checked(_expanded(given), path)
 
 
+def example(product: str) -> str:
+    """Return a complete run file of a product, every key with its default and what it means.
+
+    Parameters
+    ----------
+    product : str
+        One of ``PRODUCTS``.
+
+    Returns
+    -------
+    str
+        YAML with comments, which :func:`read` accepts.
+
+    Raises
+    ------
+    SettingsError
+        No such product, or none that this version makes.
+
+    Examples
+    --------
+    >>> print(example("gravimetry").splitlines()[2])
+    product: gravimetry
+    """
+    _require_product(product, "--example")
+    source = importlib.resources.files("pipelines") / f"settings_{product}_example.yaml"
+    return source.read_text(encoding="utf-8")
+
+
+def _require_product(product: object, where: str) -> None:
+    """Refuse what is no product, with the nearest one that is."""
+    if isinstance(product, str) and product in PRODUCTS:
+        return
+    near = difflib.get_close_matches(str(product), (*PRODUCTS, *CONTRACTED), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near and near[0] != product else ""
+    said = "is not made by this version" if product in CONTRACTED else "is no product"
+    msg = f"{where}: product: {product!r} {said}; expected one of {', '.join(PRODUCTS)}{hint}"
+    raise SettingsError(msg)
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -168,11 +209,7 @@ def _variable(match: re.Match[str]) -> str:
 
 def _checked(given: dict[str, Any], path: Path) -> Run:
     product = given.get("product")
-    if product not in PRODUCTS:
-        known = ", ".join(PRODUCTS)
-        planned = "is not made by this version" if product in CONTRACTED else "is no product"
-        msg = f"{path}: product: {product!r} {planned}; expected one of {known}"
-        raise SettingsError(msg)
+    _require_product(product, str(path))
     roles, choices = PRODUCTS[product]
     mistakes = unknown_keys(given, (*COMMON, product), "")
     texts = {key: _text(given, key, mistakes) for key in ("catalogue", "output", "regions")}

@@ -1,0 +1,84 @@
+"""``nunatak ingest``: published files become items of a catalogue."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.commands.answers import DONE, MISTAKE, SOME_FAILED, Answer, common_options
+
+if TYPE_CHECKING:
+    from stac.ingest import Ingested
+
+
+@click.command("ingest")
+@click.argument("kind")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--catalogue", metavar="URL", required=True, help="Folder or s3:// address.")
+@click.option("--collection", metavar="NAME", required=True, help="Collection to add to.")
+@common_options
+def ingest_command(kind: str, sources: tuple[str, ...], catalogue: str, collection: str) -> Answer:
+    """Read files of KIND and add them to a collection; repeating it changes nothing.
+
+    A SOURCE is a file, a folder, a glob or an address that fsspec knows.
+    """
+    found = ingest_all(kind, sources, catalogue=catalogue, collection=collection, say=click.echo)
+    counts = Counter(each.state for each in found)
+    total = ", ".join(f"{counts[state]} {state}" for state in ("added", "present", "failed"))
+    click.echo(f"{collection}: {total} in {catalogue}")
+    succeeded = counts["added"] + counts["present"]
+    status = (SOME_FAILED if succeeded else MISTAKE) if counts["failed"] or not succeeded else DONE
+    facts = {
+        "collection": collection,
+        "catalogue": catalogue,
+        **{state: counts[state] for state in ("added", "present", "failed")},
+        "sources": [dataclasses.asdict(each) for each in found],
+    }
+    return Answer(status, facts)
+
+
+def ingest_all(
+    kind: str,
+    sources: tuple[str, ...],
+    *,
+    catalogue: str,
+    collection: str,
+    say: object = None,
+) -> list[Ingested]:
+    """Ingest sources with progress, and say a line for each of them.
+
+    Parameters
+    ----------
+    kind, sources, catalogue, collection
+        See :func:`stac.ingest.ingest`.
+    say : callable, optional
+        Called with a line per source.
+
+    Returns
+    -------
+    list of Ingested
+        What became of each.
+    """
+    from cluster import telemetry
+    from stac import ingest
+
+    urls = [url for source in sources for url in ingest.expand(source, kind)]
+    results = ingest.ingest(kind, sources, catalogue=catalogue, collection=collection)
+    found = []
+    with telemetry.progress(len(urls), f"ingest {collection}") as bar:
+        for each in results:
+            found.append(each)
+            bar.advance()
+            if callable(say):
+                say(_line(each))
+    return found
+
+
+def _line(each: Ingested) -> str:
+    if each.state == "failed":
+        return f"failed   {each.source}: {each.reason}"
+    note = f" ({each.reason})" if each.reason else ""
+    return f"{each.state:<8} {each.item_id}{note}"

@@ -1,0 +1,82 @@
+"""What a finished or unfinished run tells people and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.lifecycle import Outcome, Plan
+    from pipelines.tables import Row
+
+GROUPS = ("EAIS", "WAIS", "AP", "Islands", "AIS")
+"""Regions of the short table; every other region is in ``tables/regions.csv``."""
+
+
+def is_shown(plan: Plan, outcome: Outcome) -> bool:
+    """Return whether the last stage is done, so that the tables are those of this run."""
+    last = plan.stages[-1].keys
+    failed = {key.partition("@")[0] for key, _ in outcome.failures}
+    return outcome.left == 0 and failed.isdisjoint(last)
+
+
+def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """Yield what is done, what failed and why, and where the results are."""
+    counts = f"{outcome.done} done, {outcome.failed} failed, {outcome.left} left"
+    yield f"{plan.product}: {counts}"
+    yield from (f"  note    {key}: {note}" for key, note in outcome.notes)
+    yield from (f"  failed  {key}: {reason}" for key, reason in outcome.failures)
+    if is_shown(plan, outcome):
+        yield "results:"
+        yield from (f"  {name:<15} {where}" for name, where in outcome.results.items())
+    elif outcome.done or outcome.failed:
+        yield f"no results of this run yet; `nunatak run` continues it into {plan.output}"
+    else:
+        yield f"nothing is done yet; `nunatak run` begins it in {plan.output}"
+
+
+def region_rows(output: str) -> list[Row]:
+    """Return the rows of ``tables/regions.csv`` below ``output``."""
+    from cluster import object_store
+    from pipelines import tables
+
+    path = object_store.join(output, "tables", "regions.csv")
+    return tables.read_rows(object_store.read_bytes(path))
+
+
+def group_lines(rows: list[Row]) -> Iterator[str]:
+    """Yield a short table: one line per group of regions, with one standard deviation."""
+    for row in rows:
+        if row.region in GROUPS:
+            number = f"{row.value:10.1f} ± {row.uncertainty:6.1f} {row.unit}"
+            yield f"  {row.region:<8} {row.quantity:<20} {number}"
+
+
+def facts(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Return the same for scripts."""
+    return {
+        "product": plan.product,
+        "output": plan.output,
+        "run_id": plan.run_id,
+        "done": outcome.done,
+        "failed": outcome.failed,
+        "left": outcome.left,
+        "failures": [{"key": key, "reason": reason} for key, reason in outcome.failures],
+        "notes": [{"key": key, "note": note} for key, note in outcome.notes],
+        "results": dict(outcome.results) if is_shown(plan, outcome) else {},
+    }
+
+
+def region_facts(rows: list[Row]) -> list[dict[str, Any]]:
+    """Return the rows of the short table for scripts."""
+    return [
+        {
+            "region": row.region,
+            "quantity": row.quantity,
+            "value": row.value,
+            "uncertainty": row.uncertainty,
+            "unit": row.unit,
+        }
+        for row in rows
+        if row.region in GROUPS
+    ]

@@ -1,0 +1,62 @@
+"""``nunatak run``: plan, say the plan, compute what is left, say what came out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.commands import products, reporting
+from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
+
+if TYPE_CHECKING:
+    from cluster.ledger import Receipt
+    from pipelines.lifecycle import Outcome, Plan
+
+logger = logging.getLogger(__name__)
+
+USE_RAY: frozenset[str] = frozenset()
+"""Products that work on Ray."""
+
+
+@click.command("run")
+@click.argument("run_file", type=click.Path(path_type=Path), metavar="RUN.yaml")
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; local processes if absent.")
+@click.option("--ray", metavar="ADDRESS", help="Ray cluster, for products that use one.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
+@click.option("--fresh", is_flag=True, help="Begin a new version; nothing is resumed.")
+@common_options
+def run_command(
+    run_file: Path,
+    scheduler: str | None,
+    ray: str | None,
+    overrides: tuple[str, ...],
+    fresh: bool,  # noqa: FBT001 - click passes options by name
+) -> Answer:
+    """Make the product of RUN.yaml; resume what an earlier run left undone."""
+    run, plan = products.plan_of(run_file, overrides)
+    if ray is not None and run.product not in USE_RAY:
+        click.echo(f"{run.product} uses no Ray; --ray {ray} is not used", err=True)
+    click.echo(plan.describe())
+    if scheduler in {None, "local"}:
+        products.require_fits(plan, products.local_worker_bytes())
+    outcome = plan.execute(scheduler, fresh=fresh, on_receipt=log_receipt)
+    rows = conclude(plan, outcome)
+    status = SOME_FAILED if outcome.failed else DONE
+    return Answer(status, {**reporting.facts(plan, outcome), "regions": rows})
+
+
+def log_receipt(receipt: Receipt) -> None:
+    """Say at once why a key failed; the run goes on."""
+    if receipt.state == "failed":
+        logger.warning("%s failed: %s", receipt.key, receipt.reason)
+
+
+def conclude(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """Print the short table of the results, failures, and where everything is."""
+    rows = reporting.region_rows(plan.output) if reporting.is_shown(plan, outcome) else []
+    for line in (*reporting.group_lines(rows), *reporting.outcome_lines(plan, outcome)):
+        click.echo(line)
+    return reporting.region_facts(rows)
