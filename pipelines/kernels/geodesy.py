@@ -40,7 +40,7 @@ def geocentric_latitude(latitude: FLOAT) -> FLOAT:
     Examples
     --------
     >>> float(geocentric_latitude(np.array(-75.0)).round(4))
-    -74.9039
+    -74.9035
     """
     phi = np.radians(latitude)
     return np.degrees(np.arctan2((1.0 - WGS84_E2) * np.sin(phi), np.cos(phi)))
