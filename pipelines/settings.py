@@ -116,15 +116,15 @@ def example(product: str) -> str:
     >>> print(example("gravimetry").splitlines()[2])
     product: gravimetry
     """
-    _require_product(product, "--example")
-    source = importlib.resources.files("pipelines") / f"settings_{product}_example.yaml"
+    name = _product(product, "--example")
+    source = importlib.resources.files("pipelines") / f"settings_{name}_example.yaml"
     return source.read_text(encoding="utf-8")
 
 
-def _require_product(product: object, where: str) -> None:
-    """Refuse what is no product, with the nearest one that is."""
+def _product(product: object, where: str) -> str:
+    """Return the name of a product; refuse what is none, with the nearest one that is."""
     if isinstance(product, str) and product in PRODUCTS:
-        return
+        return product
     near = difflib.get_close_matches(str(product), (*PRODUCTS, *CONTRACTED), n=1)
     hint = f"; did you mean {near[0]!r}?" if near and near[0] != product else ""
     said = "is not made by this version" if product in CONTRACTED else "is no product"
@@ -152,11 +152,18 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _parse(text: str, name: str) -> Any:
-    """Return YAML as plain objects; a key that is given twice is refused."""
+    """Return YAML as plain objects; keys given twice and aliases are refused.
+
+    Aliases multiply: a page of them stands for more memory than there is.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):
+                msg = f"{name}: found an alias (*name), expected plain values; write them out"
+                raise SettingsError(msg)
+            return super().compose_node(parent, index)
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
         keys = [str(loader.construct_object(key)) for key, _ in node.value]
@@ -170,8 +177,16 @@ def _parse(text: str, name: str) -> Any:
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
         return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+    except SettingsError:
+        raise
     except yaml.YAMLError as error:
         msg = f"{name}: is not YAML: {error}"
+        raise SettingsError(msg) from error
+    except ValueError as error:  # the constructor of dates, of 2011-02-30
+        msg = f"{name}: holds a date that is none ({error}); expected YYYY-MM-DD"
+        raise SettingsError(msg) from error
+    except RecursionError as error:
+        msg = f"{name}: is nested too deeply; expected three or four levels of keys"
         raise SettingsError(msg) from error
 
 
@@ -183,7 +198,9 @@ def _override(given: dict[str, Any], override: str) -> None:
     *path, last = name.split(".")
     here = given
     for part in path:
-        here = here.setdefault(part, {})
+        if here.get(part) is None:
+            here[part] = {}
+        here = here[part]
         if not isinstance(here, dict):
             msg = f"--set {override}: {part!r} holds a value, not keys; see the run file"
             raise SettingsError(msg)
@@ -208,8 +225,7 @@ def _variable(match: re.Match[str]) -> str:
 
 
 def _checked(given: dict[str, Any], path: Path) -> Run:
-    product = given.get("product")
-    _require_product(product, str(path))
+    product = _product(given.get("product"), str(path))
     roles, choices = PRODUCTS[product]
     mistakes = unknown_keys(given, (*COMMON, product), "")
     texts = {key: _text(given, key, mistakes) for key in ("catalogue", "output", "regions")}
@@ -218,6 +234,7 @@ def _checked(given: dict[str, Any], path: Path) -> Run:
     section = read_record(choices, given.get(product) or {}, product, mistakes)
     if not mistakes:
         mistakes += [Mistake(f"{product}.{key}", said) for key, said in section.conflicts()]
+        mistakes += [Mistake(f"inputs.{key}", said) for key, said in inputs.conflicts()]
     if mistakes:
         listed = "\n".join(f"  {mistake}" for mistake in mistakes)
         msg = f"{path}: {len(mistakes)} mistake(s) in the run file\n{listed}"
@@ -245,10 +262,7 @@ def _text(given: Mapping[str, Any], key: str, mistakes: list[Mistake]) -> str:
 
 def _period(value: object, mistakes: list[Mistake]) -> tuple[dt.date, dt.date]:
     try:
-        first, last = (
-            day if isinstance(day, dt.date) else dt.date.fromisoformat(str(day))
-            for day in (value if isinstance(value, list) else ())
-        )
+        first, last = (_day(day) for day in (value if isinstance(value, list) else ()))
     except ValueError:
         said = f"found {value!r}, expected two dates, [2011-02-01, 2017-06-30]"
         mistakes.append(Mistake("period", said))
@@ -256,6 +270,12 @@ def _period(value: object, mistakes: list[Mistake]) -> tuple[dt.date, dt.date]:
     if last < first:
         mistakes.append(Mistake("period", f"ends {last} before it begins {first}; exchange them"))
     return (first, last)
+
+
+def _day(value: object) -> dt.date:
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    return dt.date.fromisoformat(str(value))
 
 
 def _address(text: str, folder: Path) -> str:

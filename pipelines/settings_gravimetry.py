@@ -44,6 +44,15 @@ class LowDegreePolicy:
         """First instant after the policy [decimal years]."""
         return None if self.to is None else _year_of(self.to, 1)
 
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return what does not fit together, as (key, message)."""
+        found = []
+        if not self.coefficients:
+            found.append(("coefficients", "is empty, expected names such as C20; or drop the row"))
+        if self.from_ is not None and self.to is not None and self.to < self.from_:
+            found.append(("to", f"{self.to} is before from {self.from_}; exchange them"))
+        return found
+
 
 def _year_of(month: Month, shift: int) -> float:
     """Return the start of a month, or of the one ``shift`` later, in calendar-year fractions."""
@@ -116,6 +125,8 @@ class GravimetryChoices:
             found.append(("terms", f"lacks {', '.join(lacking)}; a trend needs both"))
         if len(set(self.terms)) < len(self.terms):
             found.append(("terms", "names a term twice; name each once"))
+        for i, policy in enumerate(self.low_degrees):
+            found += [(f"low_degrees[{i}].{key}", said) for key, said in policy.conflicts()]
         return found
 
 
@@ -129,3 +140,7 @@ class GravimetryInputs:
     love_numbers: str
     grounded_ice: str
     gia: tuple[str, ...] = ()
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return what does not fit together, as (key, message)."""
+        return [] if self.gravity else [("gravity", "is empty, expected a collection of fields")]

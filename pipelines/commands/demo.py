@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import products, reporting
+from pipelines.commands import products, reporting, truth
 from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
 from pipelines.commands.ingest import ingest_all
-from pipelines.commands.run import conclude, log_receipt
+from pipelines.commands.run import log_receipt
 
 if TYPE_CHECKING:
-    from pipelines.tables import Row
+    from pipelines.lifecycle import Outcome, Plan
     from pipelines.worlds.antarctica import Antarctica
 
 SEED = 1
@@ -58,12 +59,9 @@ gravimetry:
   j_max: {j_max}
 """
 
-LEAKAGE = (
-    f"A field of degree {J_MAX} sees {20_000 // J_MAX} km and more: mass of one basin shows partly "
-    "in its neighbours and in the sea, and no member of the ensemble varies that. So z of a small "
-    "basin or of a sharp loss at the coast can be large without a mistake; sums over wide regions "
-    "compare better."
-)
+
+class DemoError(ValueError):
+    """The demo cannot go on where it is."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +91,22 @@ def demo_command(output: str) -> Answer:
         click.echo(plan.describe())
         products.require_fits(plan, products.local_worker_bytes())
         outcome = plan.execute(None, on_receipt=log_receipt)
-    conclude(plan, outcome)
-    compared: list[dict[str, float | str]] = []
-    if reporting.is_shown(plan, outcome):
-        compared = compare(world.basin_mass_rates(), reporting.region_rows(plan.output))
-        click.echo("\n".join(comparison_lines(compared)))
-    seconds = time.perf_counter() - started
-    click.echo(f"run file {place.run_file}, results in {plan.output}, {seconds:.0f} s")
-    facts = {**reporting.facts(plan, outcome), "compared": compared, "seconds": round(seconds, 1)}
+    click.echo("\n".join(reporting.outcome_lines(plan, outcome)))
+    facts = {**reporting.facts(plan, outcome), "compared": _compared(world, plan, outcome)}
+    facts["seconds"] = round(time.perf_counter() - started, 1)
+    click.echo(f"run file {place.run_file}, results in {plan.output}, {facts['seconds']:.0f} s")
     return Answer(SOME_FAILED if outcome.failed else DONE, facts)
+
+
+def _compared(world: Antarctica, plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """Print truth beside result, and return it for scripts."""
+    if not reporting.is_shown(plan, outcome):
+        return []
+    rows = reporting.region_rows(plan.output)
+    seen = truth.seen_mass_rates(world, plan.output, j_max=J_MAX)
+    compared = truth.compare(world.basin_mass_rates(), seen, rows)
+    click.echo("\n".join(truth.comparison_lines(compared, j_max=J_MAX)))
+    return [{**dataclasses.asdict(each), "z": each.z} for each in compared]
 
 
 @contextmanager
@@ -126,8 +131,8 @@ def _announce(place: Place) -> None:
     click.echo(f"A synthetic Antarctica, whose mass change is known, goes into {place.output}:")
     for step in (
         f"{MONTHS} months of gravity fields to degree {J_MAX}, in the format of the missions",
-        f"a STAC catalogue of them, {place.catalogue}",
-        f"rates of mass change by basin on local Dask processes, {place.results}",
+        "a STAC catalogue of them, below catalogue",
+        "rates of mass change by basin, on local Dask processes, below gravimetry",
         "truth beside result",
     ):
         click.echo(f"  - {step}")
@@ -154,10 +159,6 @@ def _ingest_world(world: Antarctica, place: Place) -> None:
             raise DemoError(msg)
 
 
-class DemoError(ValueError):
-    """The demo cannot go on where it is."""
-
-
 def _write_run_file(place: Place) -> Path:
     """Write the run file beside the results, and return a local copy."""
     from cluster import object_store
@@ -174,44 +175,3 @@ def _write_run_file(place: Place) -> Path:
     if str(copy) != place.run_file:
         copy.write_text(text, encoding="utf-8")
     return copy
-
-
-def compare(truth: Mapping[str, float], rows: Sequence[Row]) -> list[dict[str, float | str]]:
-    """Set the result beside the truth.
-
-    Parameters
-    ----------
-    truth : mapping of str to float
-        Mass change by basin and group [Gt yr⁻¹].
-    rows : sequence of Row
-        Of ``tables/regions.csv``.
-
-    Returns
-    -------
-    list of dict
-        ``region``, ``truth``, ``value``, ``uncertainty`` [Gt yr⁻¹] and ``z``, the difference in
-        standard deviations, in the order of the table.
-    """
-    found = {row.region: row for row in rows if row.quantity == "mass_rate"}
-    return [
-        {
-            "region": region,
-            "truth": expected,
-            "value": found[region].value,
-            "uncertainty": found[region].uncertainty,
-            "z": (found[region].value - expected) / found[region].uncertainty,
-        }
-        for region, expected in truth.items()
-        if region in found
-    ]
-
-
-def comparison_lines(compared: Sequence[Mapping[str, float | str]]) -> Iterator[str]:
-    """Yield truth beside result, a line per region, and what the difference means."""
-    yield f"{'region':<8} {'truth':>8} {'result':>8} {'± sigma':>9} {'z':>6}   [Gt/yr]"
-    for each in compared:
-        yield (
-            f"{each['region']:<8} {each['truth']:8.1f} {each['value']:8.1f} "
-            f"± {each['uncertainty']:7.1f} {each['z']:6.1f}"
-        )
-    yield LEAKAGE

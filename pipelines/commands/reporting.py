@@ -24,7 +24,7 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     """Yield what is done, what failed and why, and where the results are."""
     counts = f"{outcome.done} done, {outcome.failed} failed, {outcome.left} left"
     yield f"{plan.product}: {counts}"
-    yield from (f"  note    {key}: {note}" for key, note in outcome.notes)
+    yield from _note_lines(outcome)
     yield from (f"  failed  {key}: {reason}" for key, reason in outcome.failures)
     if is_shown(plan, outcome):
         yield "results:"
@@ -33,6 +33,16 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
         yield f"no results of this run yet; `nunatak run` continues it into {plan.output}"
     else:
         yield f"nothing is done yet; `nunatak run` begins it in {plan.output}"
+
+
+def _note_lines(outcome: Outcome) -> Iterator[str]:
+    """Yield each note once, with the keys that it is about."""
+    keys: dict[str, list[str]] = {}
+    for key, note in outcome.notes:
+        keys.setdefault(note, []).append(key.partition("@")[0])
+    for note, about in keys.items():
+        many = f"{about[0]} … {about[-1]} ({len(about)} keys)"
+        yield f"  note    {about[0] if len(about) == 1 else many}: {note}"
 
 
 def region_rows(output: str) -> list[Row]:
