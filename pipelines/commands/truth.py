@@ -1,0 +1,119 @@
+"""Truth of a synthetic world beside what was measured in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.tables import Row
+    from pipelines.worlds.antarctica import Antarctica
+
+BUFFERED = "mass_rate_buffered"
+"""Quantity of the row that counts the sea beside the ice too."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One region: what is true, what could be seen of it, what was found.
+
+    Attributes
+    ----------
+    region : str
+        Basin or group.
+    truth : float
+        Mass change of the region itself [Gt yr⁻¹].
+    seen : float
+        What perfect fields of the same degree would give for it [Gt yr⁻¹].
+    value, uncertainty : float
+        Result and one standard deviation [Gt yr⁻¹].
+    """
+
+    region: str
+    truth: float
+    seen: float
+    value: float
+    uncertainty: float
+
+    @property
+    def z(self) -> float:
+        """Error of measurement in standard deviations, (value − seen) / uncertainty."""
+        return (self.value - self.seen) / self.uncertainty
+
+
+def seen_mass_rates(world: Antarctica, output: str, *, j_max: int) -> dict[str, float]:
+    """Return what the product's own mask and regions make of the true field of degree ``j_max``.
+
+    Parameters
+    ----------
+    world : Antarctica
+        The truth.
+    output : str
+        Address of a finished gravimetry product.
+    j_max : int
+        Degree of the monthly fields.
+
+    Returns
+    -------
+    dict of str to float
+        Mass change by basin and group, as a measurement without error would show it [Gt yr⁻¹].
+    """
+    import numpy as np
+    import zarr
+
+    from cluster import object_store, zarr_sink
+    from pipelines.kernels import basins
+    from pipelines.kernels.constants import KG_PER_GT
+    from pipelines.kernels.gravity import localisation
+    from pipelines.worlds.signals import signals
+
+    address = object_store.join(output, "product.icechunk")
+    repository = zarr_sink.Repository.open(address, read_only=True)
+    group = zarr.open_group(repository.read(), mode="r")
+    kernels, mask = (np.asarray(group[name]) for name in ("region_kernel", "mask"))
+    field = signals(world, j_max=j_max).trend
+    localised = localisation.localise(field, mask, j_max=kernels.shape[-1] - 1)
+    names = str(group["region"].attrs["flag_meanings"]).split()
+    sums = basins.region_sums(localised, kernels) / KG_PER_GT
+    return dict(zip(names, sums.tolist(), strict=True))
+
+
+def compare(
+    truth: Mapping[str, float], seen: Mapping[str, float], rows: Sequence[Row]
+) -> list[Compared]:
+    """Set results beside the truth, in the order of the truth.
+
+    Parameters
+    ----------
+    truth, seen : mapping of str to float
+        Mass change by basin and group [Gt yr⁻¹].
+    rows : sequence of Row
+        Of ``tables/regions.csv``.
+
+    Returns
+    -------
+    list of Compared
+        Regions that both know.
+    """
+    found = {row.region: row for row in rows if row.quantity != BUFFERED}
+    return [
+        Compared(name, true, seen[name], found[name].value, found[name].uncertainty)
+        for name, true in truth.items()
+        if name in found and name in seen
+    ]
+
+
+def comparison_lines(compared: Sequence[Compared], *, j_max: int) -> Iterator[str]:
+    """Yield a line per region, and what the columns mean."""
+    yield f"{'region':<8} {'truth':>8} {'seen':>8} {'result':>8} {'± sigma':>9} {'z':>6}   [Gt/yr]"
+    for each in compared:
+        yield (
+            f"{each.region:<8} {each.truth:8.1f} {each.seen:8.1f} {each.value:8.1f} "
+            f"± {each.uncertainty:7.1f} {each.z:6.1f}"
+        )
+    yield from (
+        f"A field of degree {j_max} cannot tell apart what is closer than {20_000 / j_max:.0f} km:",
+        "mass of a basin shows partly in its neighbours and in the sea (truth against seen).",
+        "Sigma holds errors of measurement and not this leakage; z is (result − seen) / sigma.",
+    )
