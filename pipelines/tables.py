@@ -85,7 +85,11 @@ def read_rows(data: bytes) -> list[Row]:
     TableError
         Other columns, a short line, or a field that is no date or number.
     """
-    lines = list(csv.reader(io.StringIO(data.decode())))
+    try:
+        lines = list(csv.reader(io.StringIO(data.decode())))
+    except (UnicodeDecodeError, csv.Error) as error:
+        msg = f"is not CSV in UTF-8 ({error}); expected {', '.join(COLUMNS)}"
+        raise TableError(msg) from error
     if not lines or tuple(lines[0]) != COLUMNS:
         found = ", ".join(lines[0]) if lines else "an empty file"
         msg = f"found columns {found}; expected {', '.join(COLUMNS)}"
