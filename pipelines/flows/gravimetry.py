@@ -106,6 +106,7 @@ def _layout(run: Run, found: inputs.GravimetryInputs) -> arrays.Layout:
         x=x,
         y=y,
         map_rows=MAP_ROWS,
+        destripe=choices.destripe,
         attributes=results.provenance(run, found),
     )
 
@@ -114,7 +115,7 @@ def map_axes(spacing_km: float) -> tuple[NDArray[np.float64], NDArray[np.float64
     """Return the cell centres of the map, x eastward and y southward in the image sense [m]."""
     spacing = 1_000.0 * spacing_km
     count = int(np.ceil(MAP_HALF_WIDTH_M / spacing))
-    x = (np.arange(-count, count) + 0.5) * spacing
+    x: NDArray[np.float64] = (np.arange(-count, count, dtype=np.float64) + 0.5) * spacing
     return x, x[::-1].copy()
 
 
@@ -147,7 +148,9 @@ def _spectrum_bytes(degree: int) -> int:
 
 def _factor_keys(layout: arrays.Layout) -> tuple[str, ...]:
     perturbations = (f"localise/perturbation/{i}" for i in range(layout.members))
-    return ("localise/mean", *perturbations, *(f"localise/gia/{name}" for name in layout.gia))
+    gia = (f"localise/gia/{name}" for name in layout.gia)
+    destriped = ("localise/destriped",) if layout.destripe else ()
+    return ("localise/mean", *perturbations, *gia, *destriped)
 
 
 def _prepare(run: Run, found: inputs.GravimetryInputs) -> ByKind:
@@ -211,6 +214,7 @@ def _surface_mass_factors(run: Run, found: inputs.GravimetryInputs) -> NDArray[n
 
 
 def _notes(found: inputs.GravimetryInputs) -> tuple[str, ...]:
-    dropped = [f"{month.key}: {month.dropped}" for month in found.months if month.dropped]
+    told = ((month.key, month.low_degrees) for month in found.months)
+    dropped = [f"{key}: {said.told()}" for key, said in told if said.dropped]
     outside = [f"{name}: touches the period, its middle is outside" for name in found.left_out]
     return (*dropped, *outside)

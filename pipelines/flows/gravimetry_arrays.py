@@ -33,6 +33,7 @@ class Layout:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     map_rows: int
+    destripe: bool
     attributes: dict[str, Any]
 
     def bytes(self) -> int:
@@ -93,6 +94,10 @@ def variables(layout: Layout) -> tuple[Array, ...]:
         Array("mass_rate_gia", ("gia", *jr), (g, *result), (1, *result), "kg m-2 yr-1",
               "apparent rate of surface mass density by glacial isostatic adjustment, localised"),
     )  # fmt: skip
+    striped = (
+        whole("mass_rate_destriped_coefficients", jr, result, "kg m-2 yr-1",
+              "rate of surface mass density, destriped, for comparison only"),
+    )  # fmt: skip
     sums = (
         whole("region_mass_rate", ("region",), (r,), "kg yr-1",
               "rate of mass, mean of the members"),
@@ -111,16 +116,18 @@ def variables(layout: Layout) -> tuple[Array, ...]:
             ("mass_rate", "rate of surface mass density, mean of the members"),
             ("mass_rate_sigma", "standard deviation of the members"),
             ("mass_rate_gaussian", "mean of the members after a Gaussian filter, for display"),
+            ("mass_rate_destriped", "destriped and Gaussian-filtered mean, for comparison"),
         )
+        if layout.destripe or name != "mass_rate_destriped"
     )
-    return spectra + (gia if g else ()) + sums + maps
+    return spectra + (gia if g else ()) + (striped if layout.destripe else ()) + sums + maps
 
 
 def create(group: zarr.Group, *, layout: Layout) -> None:
     """Create the empty arrays (missing = NaN) and write the coordinates."""
     group.attrs.update({"Conventions": "CF-1.11", **layout.attributes})
     for array in variables(layout):
-        attributes = {"units": array.unit, "long_name": array.long_name}
+        attributes: dict[str, Any] = {"units": array.unit, "long_name": array.long_name}
         if array.dims == ("y", "x"):
             attributes["grid_mapping"] = "crs"
         group.create_array(
@@ -162,7 +169,7 @@ def _coordinate(
     name: str,
     dims: tuple[str, ...],
     values: NDArray[Any],
-    attributes: dict[str, str],
+    attributes: dict[str, Any],
 ) -> None:
     array = group.create_array(
         name,
@@ -181,5 +188,6 @@ def _labels(group: zarr.Group, name: str, labels: Sequence[str]) -> None:
     Text arrays have no settled specification in Zarr v3; flags are read by everything.
     """
     if labels:
-        attributes = {"flag_meanings": " ".join(labels), "long_name": f"{name} index"}
+        meanings = " ".join(labels)
+        attributes: dict[str, Any] = {"flag_meanings": meanings, "long_name": f"{name} index"}
         _coordinate(group, name, (name,), np.arange(len(labels), dtype="int32"), attributes)

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed
-from pipelines.kernels.gravity import low_degrees, stokes
+from pipelines.flows import gravimetry_low_degrees
+from pipelines.flows.gravimetry_low_degrees import LowDegrees
+from pipelines.kernels.gravity import stokes
 from pipelines.lifecycle import InputItem
 from stac import contracts
 from stac.catalogue import Catalogue, open_catalogue
@@ -86,10 +88,7 @@ class Month:
     key: str
     index: int
     source: Source
-    replacements: Mapping[str, float]
-    sigmas: Mapping[str, float]
-    notes: str = ""
-    dropped: str = ""
+    low_degrees: LowDegrees
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,8 @@ def resolve(run: Run) -> GravimetryInputs:
         "degree_one": _single(catalogue, run.inputs.degree_one, "degree_one"),
         "low_degrees": _single(catalogue, run.inputs.low_degrees, "low_degrees"),
     }
-    months = _replace_low_degrees(run, fields, start, end, epochs, sources)
     love = _single(catalogue, run.inputs.love_numbers, "love_numbers")
+    months = _months(run, fields, (start, end), sources, love)
     gia = tuple(i for name in run.inputs.gia for i in _all(catalogue, name, "gia"))
     regions = _single(catalogue, run.regions, "regions")
     grounded = _single(catalogue, run.inputs.grounded_ice, "grounded_ice")
@@ -214,76 +213,22 @@ def _windows(items: Sequence[pystac.Item]) -> tuple[DATES, DATES]:
     return np.array(start, dtype="datetime64[s]"), np.where(midnight, ends, ends + second)
 
 
-def _replace_low_degrees(
+def _months(
     run: Run,
     fields: Sequence[pystac.Item],
-    start: DATES,
-    end: DATES,
-    epochs: NDArray[np.float64],
+    windows: tuple[DATES, DATES],
     sources: Mapping[str, pystac.Item],
+    love: pystac.Item,
 ) -> tuple[Month, ...]:
-    """Apply the policy table of the run file to every month."""
-    series = {role: contracts.open_item(item).load() for role, item in sources.items()}
-    replacements: list[dict[str, float]] = [{} for _ in fields]
-    sigmas: list[dict[str, float]] = [{} for _ in fields]
-    notes: list[list[str]] = [[] for _ in fields]
-    dropped: list[list[str]] = [[] for _ in fields]
-    for row in run.choices.low_degrees:
-        table = series[row.source]
-        columns = _columns(row.coefficients, table, sources[row.source].id)
-        policy = low_degrees.Policy(
-            coefficients=row.coefficients,
-            source=row.source,
-            start=row.start,
-            end=row.end,
-            missing=row.missing,
-        )
-        answer = low_degrees.resolve(
-            policy,
-            start,
-            end,
-            epochs,
-            table.time_start.values,
-            table.time_end.values,
-            stokes.mid_epochs(table.time_start.values, table.time_end.values),
-            table.value.values[:, columns],
-            table.sigma.values[:, columns],
-        )
-        for i, state in enumerate(answer.state):
-            if state in {"replaced", "interpolated"}:
-                replacements[i].update(zip(row.coefficients, answer.value[i].tolist(), strict=True))
-                sigmas[i].update(zip(row.coefficients, answer.sigma[i].tolist(), strict=True))
-            said = f"{state}: {' '.join(row.coefficients)}, {answer.notes[i]}"
-            if state == "dropped":
-                dropped[i].append(said)
-            elif answer.notes[i]:
-                notes[i].append(said)
-    labels = stokes.nominal_month(start, end)
+    """Return each month with what the policy table of the run file says of its low degrees."""
+    series = {role: (item.id, contracts.open_item(item).load()) for role, item in sources.items()}
+    load = contracts.open_item(love).load()
+    said = gravimetry_low_degrees.replacements(run.choices, windows, series, load)
+    labels = stokes.nominal_month(*windows)
     return tuple(
-        Month(
-            key=f"month/{label}",
-            index=i,
-            source=source_of(item),
-            replacements=replacements[i],
-            sigmas=sigmas[i],
-            notes="; ".join(notes[i]),
-            dropped="; ".join(dropped[i]),
-        )
+        Month(key=f"month/{label}", index=i, source=source_of(item), low_degrees=said[i])
         for i, (label, item) in enumerate(zip(labels, fields, strict=True))
     )
-
-
-def _columns(names: Sequence[str], table: xr.Dataset, source: str) -> list[int]:
-    """Return where a low-degree series holds the coefficients of a policy."""
-    held = [str(name) for name in table.coefficient.values]
-    lacking = [name for name in names if name not in held]
-    if lacking:
-        msg = (
-            f"gravimetry.low_degrees: {source} holds {', '.join(held)}, the policy asks for "
-            f"{', '.join(lacking)}; name another source or leave out that policy"
-        )
-        raise InputError(msg)
-    return [held.index(name) for name in names]
 
 
 def _input_item(role: str, item: pystac.Item) -> InputItem:

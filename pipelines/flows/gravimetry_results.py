@@ -154,38 +154,59 @@ def figures(
     group: zarr.Group, run: Run, found: inputs.GravimetryInputs, layout: Layout
 ) -> dict[str, bytes]:
     """Return the pictures people expect of gravimetry, as PNG."""
-    from pipelines.figures import maps, series, spectra
+    from pipelines.figures import spectra
 
-    polygons = contracts.open_regions(found.regions)
-    lines = outlines(polygons)
-    coast = outlines(contracts.open_regions(found.grounded_ice))
     named = f"{run.period[0]} to {run.period[1]}"
-    fields = {name: stored.read(group, name) for name in ("mass_rate_gaussian", "mass_rate_sigma")}
-    radius = run.choices.figures.gaussian_km
-    shown = [i for i, name in enumerate(layout.regions) if name in {*regions.GROUPS, regions.ALL}]
+    power = stored.read(group, "degree_power"), stored.read(group, "degree_power_spread")
+    return {
+        **_maps(group, run, found, layout, named),
+        "figures/series.png": _series_figure(group, layout, named),
+        "figures/degree_power.png": spectra.degree_power(*power, title=f"Power by degree, {named}"),
+    }
+
+
+def _maps(
+    group: zarr.Group, run: Run, found: inputs.GravimetryInputs, layout: Layout, named: str
+) -> dict[str, bytes]:
+    from pipelines.figures import maps
+
+    smooth = f"Gaussian {run.choices.figures.gaussian_km:.0f} km"
+    wanted = {
+        "trend_map": ("mass_rate_gaussian", f"Mass change, {named}, {smooth}", True),
+        "spread_map": ("mass_rate_sigma", f"Spread of the members, {named}, unfiltered", False),
+        "destriped_map": ("mass_rate_destriped", f"Destriped, {named}, {smooth}", True),
+    }
+    lines = outlines(contracts.open_regions(found.regions))
+    coast = outlines(contracts.open_regions(found.grounded_ice))
+    return {
+        f"figures/{path}.png": maps.rate_map(
+            layout.x,
+            layout.y,
+            stored.read(group, array),
+            outlines=lines,
+            coast=coast,
+            title=title,
+            diverging=diverging,
+        )
+        for path, (array, title, diverging) in wanted.items()
+        if array in group
+    }
+
+
+def _series_figure(group: zarr.Group, layout: Layout, named: str) -> bytes:
+    from pipelines.figures import series
+
     anomaly = stored.read(group, "mass_anomaly") / KG_PER_GT
     sigma = stored.read(group, "mass_anomaly_sigma") / KG_PER_GT
     rate = stored.read(group, "region_mass_rate") / KG_PER_GT
     spread = np.sqrt(np.diag(stored.read(group, "region_mass_rate_covariance"))) / KG_PER_GT
-    return {
-        "figures/trend_map.png": maps.rate_map(
-            layout.x, layout.y, fields["mass_rate_gaussian"], outlines=lines, coast=coast,
-            title=f"Mass change, {named}, Gaussian {radius:.0f} km", diverging=True,
-        ),
-        "figures/spread_map.png": maps.rate_map(
-            layout.x, layout.y, fields["mass_rate_sigma"], outlines=lines, coast=coast,
-            title=f"Standard deviation of the members, {named}, unfiltered", diverging=False,
-        ),
-        "figures/series.png": series.group_series(
-            layout.epochs,
-            {layout.regions[i]: (anomaly[i], sigma[i], rate[i], spread[i]) for i in shown},
-            title=f"Mass anomaly, {named}",
-        ),
-        "figures/degree_power.png": spectra.degree_power(
-            stored.read(group, "degree_power"), stored.read(group, "degree_power_spread"),
-            title=f"Power by degree, {named}",
-        ),
-    }  # fmt: skip
+    shown = {*regions.GROUPS, regions.ALL}
+    groups = {
+        name: (anomaly[i], sigma[i], float(rate[i]), float(spread[i]))
+        for i, name in enumerate(layout.regions)
+        if name in shown
+    }
+    return series.group_series(layout.epochs, groups, title=f"Mass anomaly, {named}")
 
 
 def outlines(polygons: gpd.GeoDataFrame) -> list[tuple[FLOAT, FLOAT]]:

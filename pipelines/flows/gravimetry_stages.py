@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
+from pipelines.flows.gravimetry_low_degrees import tide_shift
 from pipelines.kernels import basins, ensembles, geodesy, trends
 from pipelines.kernels.constants import GEOID_RADIUS, GM
-from pipelines.kernels.gravity import harmonics, localisation, low_degrees, reference, sphere
+from pipelines.kernels.gravity import (
+    filters,
+    harmonics,
+    localisation,
+    low_degrees,
+    reference,
+    sphere,
+)
 
 if TYPE_CHECKING:
     import zarr
@@ -38,14 +46,15 @@ class MonthJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write one slot of ``stokes``; a month that a source lacks stays NaN and says so."""
         month = self.months[key]
-        if month.dropped:
-            return Receipt(key, "done", inputs=(month.source.id,), note=month.dropped)
+        if month.low_degrees.dropped:
+            return Receipt(key, "done", inputs=(month.source.id,), note=month.low_degrees.told())
         field, sigma = self._read(month)
-        field = low_degrees.apply(field, month.replacements)
+        field = low_degrees.apply(field, month.low_degrees.values)
         field[0, 0, 0] = 0.0  # the mean Earth; total mass is conserved (Sasgen et al. 2019, 2.1)
         stored.write(group, "stokes", field, month.index)
-        stored.write(group, "stokes_sigma", low_degrees.apply(sigma, month.sigmas), month.index)
-        return Receipt(key, "done", inputs=(month.source.id,), note=month.notes)
+        sigma = low_degrees.apply(sigma, month.low_degrees.sigmas)
+        stored.write(group, "stokes_sigma", sigma, month.index)
+        return Receipt(key, "done", inputs=(month.source.id,), note=month.low_degrees.told())
 
     def _read(self, month: Month) -> tuple[FLOAT, FLOAT]:
         """Return a month on the reference radius, GM and tide system, and its formal errors."""
@@ -62,20 +71,13 @@ class MonthJob:
             msg = f"{month.source.id}: holds coefficients that are not finite; ingest it again"
             raise KeyFailed(msg)
         field = harmonics.truncate(field, self.j_max).copy()
-        field[0, 2, 0] += _tide_shift(str(data.attrs["tide_system"]))
+        field[0, 2, 0] += tide_shift(str(data.attrs["tide_system"]))
         sigma = harmonics.truncate(np.asarray(data.stokes_sigma.values), self.j_max)
         gm, radius = float(data.attrs["gm"]), float(data.attrs["radius"])
         on_reference = functools.partial(
             reference.on_reference, gm=gm, radius=radius, to_gm=GM, to_radius=GEOID_RADIUS
         )
         return on_reference(field), on_reference(sigma)
-
-
-def _tide_shift(system: str) -> float:
-    """Return what brings C20 of a tide system to the zero-tide system of TN-14."""
-    if system in {"zero_tide", "unknown"}:
-        return 0.0
-    return low_degrees.permanent_tide_c20(from_system=system, to_system="zero_tide")
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,10 @@ class LocaliseJob:
         self, group: zarr.Group, kind: str, name: str = ""
     ) -> tuple[FLOAT, str, stored.Place]:
         """Return a factor in Stokes coefficients, and where its localised load goes."""
-        if kind == "mean":
+        if kind in {"mean", "destriped"}:
             rate = stored.read(group, "stokes_parameters", self.trend_index)
+            if kind == "destriped":
+                return filters.destripe(rate), "mass_rate_destriped_coefficients", ...
             return rate, "mass_rate_coefficients", ...
         if kind == "perturbation":
             sigma = stored.read(group, "stokes_parameters_sigma", self.trend_index)
@@ -173,11 +177,18 @@ class MapJob:
         fields = np.concatenate([mean[None], mean[None] * self.gaussian[:, None], *factors])
         latitude, longitude = geodesy.inverse_polar_stereographic(*np.meshgrid(x, y[band]))
         latitude = sphere.latitude_on_sphere(latitude, reading=self.reading)
-        at = harmonics.synthesise_at(fields, latitude.ravel(), longitude.ravel())
-        at = at.reshape(len(fields), *latitude.shape)
+
+        def at_nodes(fields: FLOAT) -> FLOAT:
+            at = harmonics.synthesise_at(fields, latitude.ravel(), longitude.ravel())
+            return at.reshape(*fields.shape[:-3], *latitude.shape)
+
+        at = at_nodes(fields)
         sizes = np.cumsum([2, *(len(factor) for factor in factors)])
         stored.write(group, "mass_rate", at[0], band)
         stored.write(group, "mass_rate_gaussian", at[1], band)
+        if "mass_rate_destriped" in group:
+            smooth = at_nodes(read_destriped(group) * self.gaussian[:, None])
+            stored.write(group, "mass_rate_destriped", smooth, band)
         spread = ensembles.factor_variance(np.split(at, sizes[:-1])[1:])
         stored.write(group, "mass_rate_sigma", np.sqrt(spread), band)
         return Receipt(key, "done")
@@ -194,6 +205,14 @@ def read_ensemble(group: zarr.Group) -> tuple[FLOAT, list[FLOAT]]:
     if "mass_rate_gia" in group:
         factors.append(-stored.read(group, "mass_rate_gia"))
     return ensembles.factor_mean(rate, factors), factors
+
+
+def read_destriped(group: zarr.Group) -> FLOAT:
+    """Return the destriped rate with the mean GIA removed, localised."""
+    rate = stored.read(group, "mass_rate_destriped_coefficients")
+    if "mass_rate_gia" in group:
+        rate = rate - stored.read(group, "mass_rate_gia").mean(axis=0)
+    return rate
 
 
 @dataclass(frozen=True)
