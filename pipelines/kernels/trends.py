@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-DAYS_PER_YEAR = 365.25
-"""Julian year [d]: turns alias periods in days into frequencies per year."""
+from pipelines.kernels.constants import DAYS_PER_YEAR, P1_ALIAS_DAYS, S2_ALIAS_DAYS
 
 PERIODS_DAYS = {
     "annual": DAYS_PER_YEAR,
     "semiannual": DAYS_PER_YEAR / 2.0,
-    "s2": 161.0,
-    "p1": 171.0,
+    "s2": S2_ALIAS_DAYS,
+    "p1": P1_ALIAS_DAYS,
 }
 """Periods of the oscillations [d].
 

@@ -1,6 +1,7 @@
 """The policy table of low degrees: names, matching of months, fallbacks, tide systems."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,3 +300,45 @@ def test_tide_systems_form_a_closed_loop(a, b, c):
 def test_an_unknown_tide_system_cannot_be_reconciled():
     with pytest.raises(LowDegreeError, match="found tide system 'unknown'"):
         permanent_tide_c20(from_system="unknown", to_system="zero_tide")
+
+
+def csr_windows(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    names = sorted(path.name for path in (root / "gravity" / "csr_rl06_96").glob("GSM-2_*"))
+    years = [
+        [int(n) for n in re.findall(r"(\d{4})(\d{3})", name)[i]] for name in names for i in (0, 1)
+    ]
+    days = np.array([np.datetime64(f"{y}-01-01") + (d - 1) for y, d in years])
+    return days[::2], days[1::2] + 1
+
+
+def tn14(root: Path) -> np.ndarray:
+    text = (root / "gravity" / "auxiliary" / "TN-14_C30_C20_GSFC_SLR.txt").read_text()
+    return np.loadtxt(text.split("Product:")[1].splitlines())
+
+
+@pytest.mark.realdata
+def test_tn14_gives_c20_for_all_231_months_and_c30_for_the_117_from_march_2012(data_root):
+    start, end = csr_windows(data_root)
+    table, epoch = tn14(data_root), np.datetime64("1858-11-17")
+    first, last = epoch + table[:, 0].astype(int), epoch + table[:, 8].astype(int)
+    states = {}
+    for name, column in (("C20", 2), ("C30", 5)):
+        value, sigma = table[:, [column]], table[:, [column + 2]] * 1e-10
+        months = (start, end, start + (end - start) // 2)
+        source = (first, last, first + (last - first) // 2, value, sigma)
+        states[name] = resolve(Policy((name,), "TN-14", missing="keep"), *months, *source).state
+
+    # TN-14 follows the windows of JPL, which differ from CSR's in eleven months.
+    assert states["C20"].tolist() == ["replaced"] * 231
+    assert states["C30"].tolist() == ["kept"] * 114 + ["replaced"] * 117
+    assert str(start[114]) == "2012-03-20"
+
+
+@pytest.mark.realdata
+def test_each_csr_month_has_an_epoch_of_tn14_of_its_own(data_root):
+    start, end = csr_windows(data_root)
+    table, epoch = tn14(data_root), np.datetime64("1858-11-17")
+    rows = match_months(
+        start, end, epoch + table[:, 0].astype(int), epoch + table[:, 8].astype(int)
+    )
+    assert len(set(rows.tolist())) == 231
