@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pipelines.kernels.constants import MEAN_DENSITY, MEAN_RADIUS
 
+from pipelines.kernels.constants import MEAN_DENSITY, MEAN_RADIUS
 from pipelines.kernels.gravity.love_numbers import (
     LoveNumberError,
     digest,
