@@ -12,7 +12,7 @@ from pipelines.tables import COLUMNS, Row, TableError, read_rows, write_rows
 
 CONTRACT = (
     "product, quantity, region_set, region, period_start, period_end, value, uncertainty, unit"
-    + ", note"
+    ", note"
 )
 DAY = dt.date(2011, 2, 1)
 ROW = Row("gravimetry", "mass_rate", "zwally2012", "22", DAY, DAY, -46.5, 1.5, "Gt yr-1")
