@@ -241,10 +241,11 @@ def bin_to_lattice(
 
     Turns a map of regions (points of EPSG:3031 with the area that each stands for) into what a
     row-wise harmonic transform can read. Every weight goes to the cell that holds its point, so
-    totals are kept; each point moves by half a cell at most. Where points fill the cells evenly
-    a wave of length λ is overestimated by (2π w / λ)² / 24, with w the width of a cell on the
-    ground: by 0.1 % where 40 cells make a wave, by 2.6 % where 8 do. Columns may be wide in
-    degrees, as meridians converge: 0.5° at 75° S are 14 km, an 18th of a wave of degree 180.
+    totals are kept; each point moves by half a cell at most, which blurs a region by one cell.
+    Averaged over how edges fall on the lattice, a wave of length λ is underestimated by
+    (2π w / λ)² / 24, with w the width of a cell on the ground: by 0.1 % where 40 cells make a
+    wave, by 2.6 % where 8 do. Columns may be wide in degrees, as meridians converge: 0.5° at
+    75° S are 14 km, a 15th of a wave of degree 180.
 
     Parameters
     ----------
