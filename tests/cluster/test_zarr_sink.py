@@ -258,6 +258,7 @@ def test_eight_drivers_on_threads_lose_no_commit(url):
     _eight_drivers(url)
 
 
+@pytest.mark.slow
 @pytest.mark.services
 def test_eight_drivers_lose_no_commit_on_s3(s3_environment):
     _eight_drivers(s3_environment.url("eight/product.icechunk"))
