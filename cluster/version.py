@@ -56,6 +56,7 @@ class Version:
         self._repository = repository
         self._facts = {"run_id": run_id, "number": number, "begun": begun}
         self._base: icechunk.Session | None = None
+        # The snapshot whose ledger this driver knows, and that ledger.
         self._read: tuple[str, dict[str, Receipt]] = (begun, {})
         self._begun = begun
         self.address = address
@@ -153,17 +154,22 @@ class Version:
             return zarr.open_group(session.store, mode="r")
 
     def publish(self) -> str:
-        """Show readers this version as it is committed now, and return its tag.
+        """Show readers this version as its ledger was read last, and return its tag.
 
-        Publishing the same state again changes nothing and returns the same tag. A version that
-        grew since (failed keys that succeeded later) gets a new one.
+        What another driver committed since is not shown: the caller judged the ledger that it read
+        to be whole, and not that of a moment later. Publishing the same state again changes nothing
+        and returns the same tag; a version that grew (failed keys that succeeded later) gets a new
+        one.
         """
-        return releases.publish(self._repository, self.address, self.tip)
+        if self._read[0] == self._begun:
+            self.receipts()
+        return releases.publish(self._repository, self.address, self._read[0])
 
     def _committed(
         self, session: icechunk.Session, message: str, receipts: Sequence[Receipt]
     ) -> bool:
         """Commit ``session`` where it stands, and return whether the branch still stood there."""
+        ledger = self._ledger(session.snapshot_id)
         if not session.has_uncommitted_changes:
             group = zarr.open_group(session.store, mode="r+")
             group.attrs[COUNTER] = int(str(group.attrs.get(COUNTER, 0))) + 1
@@ -171,9 +177,10 @@ class Version:
         lines = [receipt.to_json() for receipt in receipts]
         metadata: dict[str, Any] = {**self._facts, "receipts": lines}
         try:
-            session.commit(message, metadata)
+            tip = session.commit(message, metadata)
         except icechunk.ConflictError:
             return False
+        self._read = (tip, folded(receipts, ledger))
         return True
 
     def _ledger(self, tip: str) -> dict[str, Receipt]:

@@ -175,6 +175,7 @@ class Versions(RuleBasedStateMachine):
     @rule(driver=drivers)
     def publish(self, driver: Driver) -> None:
         model = driver.model
+        driver.version.receipts()
         known = [(tagged, commits) for tagged, commits, _ in self.tags]
         if (model, model.commits) not in known:
             self.tags.append((model, model.commits, model.rows()))

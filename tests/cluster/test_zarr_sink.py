@@ -171,6 +171,20 @@ def test_a_version_that_grew_is_published_under_a_new_tag(repository):
     np.testing.assert_array_equal(shown(repository), expected(COUNT, run="a"))
 
 
+def test_what_another_driver_commits_after_the_ledger_was_read_is_not_published(repository):
+    mine, theirs = repository.begin("a"), repository.begin("a")
+    mine.initialise(Template(COUNT))
+    process(keys(COUNT), Rows(bad=(2,)), version=mine)
+    process(["key/2"], Rows(), version=theirs)
+
+    assert mine.publish() == "v1"
+
+    assert np.isnan(shown(repository)[2]).all()
+    assert not mine.finished
+    assert theirs.publish() == "v2"
+    np.testing.assert_array_equal(shown(repository), expected(COUNT, run="a"))
+
+
 def test_an_unknown_tag_is_refused_with_those_there_are(repository):
     with pytest.raises(NoVersion, match="nothing is published yet"):
         repository.roll_back("v1")
