@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from stac import gravity_fields, gravity_tables
+from stac import gravity_fields, gravity_series, gravity_tables
 from stac.gravity_text import GravityFormatError, text_of
 
 __all__ = [
@@ -41,7 +41,7 @@ def read_gravity_field(data: bytes, *, name: str) -> xr.Dataset:
         return gravity_fields.read_yaml_gsm(text, name=name)
     if gravity_fields.GFC_END.search(text):
         return gravity_fields.read_gfc(text, name=name)
-    if gravity_fields.OLD_ROWS.search(text):
+    if gravity_fields.OLD_HEADER.search(text):
         return gravity_fields.read_old_gsm(text, name=name)
     start = text[:40].decode("latin-1")
     msg = (
@@ -64,7 +64,7 @@ def read_degree_one(data: bytes, *, name: str) -> xr.Dataset:
     GravityFormatError
         None of these, or damaged.
     """
-    return gravity_tables.degree_one(text_of(data, name=name), name=name)
+    return gravity_series.degree_one(text_of(data, name=name), name=name)
 
 
 def read_low_degrees(data: bytes, *, name: str) -> xr.Dataset:
@@ -80,7 +80,7 @@ def read_low_degrees(data: bytes, *, name: str) -> xr.Dataset:
     GravityFormatError
         None of these, or damaged.
     """
-    return gravity_tables.low_degrees(text_of(data, name=name), name=name)
+    return gravity_series.low_degrees(text_of(data, name=name), name=name)
 
 
 def read_love_numbers(data: bytes, *, name: str) -> xr.Dataset:

@@ -1,260 +1,207 @@
-"""Series and tables that complete gravity fields: degree 1, C20, C30, Love numbers, GIA."""
+"""Tables by degree: load Love numbers, and Stokes rates of glacial isostatic adjustment."""
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from stac.gravity_coefficients import Coefficients, coefficients, squares
 from stac.gravity_text import (
     FLOAT,
     GravityFormatError,
-    split_rows,
-    triangle,
+    Rows,
+    cut_lines,
+    numbered_lines,
 )
 
-DATES = NDArray[np.datetime64]
+LARGEST_RATE = 1e-8
+"""A Stokes rate beyond this is none: adjustment moves C20 by 1.4e-11 a year [yr⁻¹]."""
+IVINS_UNIT = 1e-11
+"""Unit in which Ivins et al. (2013) print their rates, without saying so [yr⁻¹]."""
+FRAME_TOLERANCE = 1e-6
+"""How closely degree 1 must keep the condition that defines its frame [1]."""
 
-GM = 3.986004415e14
-RADIUS = 6_378_136.3
-MJD_ZERO = np.datetime64("1858-11-17", "ns")
-DAY_NS = 86_400_000_000_000
-LARGEST_RATE = 1e-6
-"""A Stokes rate beyond this is no rate: GIA moves C20 by 1e-11 a year [yr⁻¹]."""
-MONTH_DAYS = 30.4375
-"""Length of a month where a table gives its middle only [d]."""
-
-# Load of 1 kg m⁻² of degree 1 per unit coefficient is a ρ_e / (1 + k1); Swenson's series is in mm
-# water with k1 = 0 (the CE frame of its solid Earth), as gravity-toolkit reads it.
-MEAN_RADIUS = 6_371_000.79
-MEAN_DENSITY = 5_513.4
-
-
-def degree_one(text: bytes, *, name: str) -> xr.Dataset:
-    """Read TN-13 (rows of GRCOF2 after ``end of header``) or Swenson's RL05 series."""
-    if re.search(rb"^GRCOF2\s+1\s+[01]\s", text, flags=re.MULTILINE):
-        return _tn13(text, name=name)
-    if b"Time" in text and b"GRCOF2" not in text:
-        return _swenson(text, name=name)
-    msg = (
-        f"{name}: found no rows of degree 1; expected TN-13 (GRCOF2 1 0 …) or a table under a line "
-        "with 'Time' (RL05 geocentre)"
-    )
-    raise GravityFormatError(msg)
-
-
-def _tn13(text: bytes, *, name: str) -> xr.Dataset:
-    lines = [line for line in text.splitlines() if line.startswith(b"GRCOF2")]
-    rows = split_rows(b"\n".join(lines), name=name)
-    order = rows.whole(2, name=name, what="the order")
-    if len(order) % 2 or not (order.reshape(-1, 2) == [0, 1]).all():
-        msg = f"{name}: found {len(order)} rows, expected pairs of order 0 and 1 for each month"
-        raise GravityFormatError(msg)
-    c, s, c_sigma, s_sigma = (
-        rows.real(i, name=name, what="a coefficient").reshape(-1, 2) for i in (3, 4, 5, 6)
-    )
-    start, end = (_calendar(rows.fields[i][::2], name=name) for i in (7, 8))
-    return _series(
-        start,
-        end,
-        ("C10", "C11", "S11"),
-        np.column_stack([c[:, 0], c[:, 1], s[:, 1]]),
-        np.column_stack([c_sigma[:, 0], c_sigma[:, 1], s_sigma[:, 1]]),
-        name=name,
-        source="TN-13",
-        frame="CF",
-        gia_removed=_gia_removed(text),
-    )
-
-
-def _gia_removed(text: bytes) -> str:
-    said = re.search(rb"ICE-?6G[-_](C|D)", text)
-    return f"ICE-6G_{said.group(1).decode()}" if said else ""
-
-
-def _swenson(text: bytes, *, name: str) -> xr.Dataset:
-    """Read decimal year, C10, C11, S11 in mm of water, and maybe a month number."""
-    body = text[text.index(b"Time") :].partition(b"\n")[2]
-    rows = split_rows(body, name=name)
-    if len(rows.fields) < 4:
-        msg = f"{name}: rows have {len(rows.fields)} fields, expected time, C10, C11 and S11"
-        raise GravityFormatError(msg)
-    years = rows.real(0, name=name, what="the time")
-    load = np.column_stack([rows.real(i, name=name, what="a load") for i in (1, 2, 3)])
-    value = load / (MEAN_RADIUS * MEAN_DENSITY)
-    start, end = _month_about(years)
-    return _series(
-        start,
-        end,
-        ("C10", "C11", "S11"),
-        value,
-        np.full_like(value, np.nan),
-        name=name,
-        source="Swenson et al. (2008)",
-        frame="CE",
-        gia_removed="",
-    )
-
-
-def _month_about(years: FLOAT) -> tuple[DATES, DATES]:
-    """Return a month around epochs that are given by their middle only."""
-    whole = np.floor(years).astype(int)
-    first = (whole - 1970).astype("datetime64[Y]").astype("datetime64[ns]")
-    after = (whole - 1969).astype("datetime64[Y]").astype("datetime64[ns]")
-    middle = first + ((after - first).astype(np.int64) * (years - whole)).astype("timedelta64[ns]")
-    half = np.timedelta64(int(MONTH_DAYS / 2 * DAY_NS), "ns")
-    return middle - half, middle + half
-
-
-def low_degrees(text: bytes, *, name: str) -> xr.Dataset:
-    """Read TN-14 (C20 and C30) or TN-07 and TN-11 (C20)."""
-    lines = [line for line in text.splitlines() if re.match(rb"^\s*\d{5}(\.\d*)?\s", line)]
-    if not lines:
-        msg = f"{name}: found no rows that begin with a Julian date; expected TN-14, TN-11 or TN-07"
-        raise GravityFormatError(msg)
-    rows = split_rows(b"\n".join(line.replace(b"*", b" ") for line in lines), name=name)
-    count = len(rows.fields)
-    if count not in {5, 7, 10}:
-        msg = f"{name}: rows have {count} fields, expected 10 (TN-14), 7 (TN-11) or 5 (TN-07)"
-        raise GravityFormatError(msg)
-    cells = [rows.real(i, name=name, what=f"column {i + 1}") for i in range(count)]
-    start = _mjd(cells[0])
-    if count == 5:
-        half = np.timedelta64(int(MONTH_DAYS / 2 * DAY_NS), "ns")
-        start, end = start - half, start + half
-    else:
-        end = _mjd(cells[5] if count == 7 else cells[8])
-    places = ((2, 4), (5, 7)) if count == 10 else ((2, 4),)
-    return _series(
-        start,
-        end,
-        ("C20", "C30")[: len(places)],
-        np.column_stack([cells[value] for value, _ in places]),
-        np.column_stack([1e-10 * cells[sigma] for _, sigma in places]),
-        name=name,
-        source={10: "TN-14", 7: "TN-11", 5: "TN-07"}[count],
-        frame="CM",
-        gia_removed="",
-        tide="zero_tide" if re.search(rb"C20 is zero.tide", text) or count < 10 else "unknown",
-    )
-
-
-def _mjd(days: FLOAT) -> DATES:
-    return MJD_ZERO + np.round(days * DAY_NS).astype("timedelta64[ns]")
-
-
-def _calendar(cells: NDArray[np.bytes_], *, name: str) -> DATES:
-    """Return days written as ``yyyymmdd.hhmm``."""
-    days = [f"{c[:4].decode()}-{c[4:6].decode()}-{c[6:8].decode()}" for c in cells]
-    try:
-        return np.array(days, dtype="datetime64[ns]")
-    except ValueError as error:
-        msg = f"{name}: {error}; expected dates as yyyymmdd.hhmm"
-        raise GravityFormatError(msg) from error
-
-
-def _series(
-    start: DATES,
-    end: DATES,
-    coefficients: Sequence[str],
-    value: FLOAT,
-    sigma: FLOAT,
-    *,
-    name: str,
-    source: str,
-    frame: str,
-    gia_removed: str,
-    tide: str = "zero_tide",
-) -> xr.Dataset:
-    """Return a series of low degrees in the order of time."""
-    if not (end > start).all():
-        i = int(np.flatnonzero(end <= start)[0])
-        msg = f"{name}: row {i + 1} ends {end[i]} before it starts {start[i]}; correct the table"
-        raise GravityFormatError(msg)
-    if not np.isfinite(value[:, 0]).all():
-        i = int(np.flatnonzero(~np.isfinite(value[:, 0]))[0])
-        msg = f"{name}: {coefficients[0]} of row {i + 1} is {value[i, 0]}, expected a number"
-        raise GravityFormatError(msg)
-    sort = np.argsort(start, kind="stable")
-    time = start + (end - start) // 2
-    return xr.Dataset(
-        {
-            "value": (("time", "coefficient"), value[sort], {"units": "1"}),
-            "sigma": (("time", "coefficient"), sigma[sort], {"units": "1"}),
-        },
-        coords={
-            "coefficient": np.array(coefficients),
-            "time": time[sort],
-            "time_start": ("time", start[sort]),
-            "time_end": ("time", end[sort]),
-        },
-        attrs={
-            "source": source,
-            "tide_system": tide,
-            "frame": frame,
-            "gia_removed": gia_removed,
-            "gm": GM,
-            "radius": RADIUS,
-        },
-    )
+_DEGREE_NAMES = {"l", "n", "j", "degree"}
+_LOVE_ROW = re.compile(rb"\s*\d+\s+[-+.\d]")
+_RATE_ROW = re.compile(rb"\s*\d+[\s,]+-?\d+[\s,]+[-+.\d]")
+_END = re.compile(rb"END OF HEADER")
+_PELTIER = (
+    re.compile(rb"^GRACE Approximation for degrees 0 to 2"),
+    re.compile(rb"^GRACE Approximation/Absolute Sea-level Values for degrees > 2"),
+)
+_MODEL = re.compile(r"ICE-?[56]G[-_]?[CD]|IJ05[-_]?R2|AGE-?1[ab]?|W12a|Caron", re.IGNORECASE)
 
 
 def love_numbers(text: bytes, *, name: str) -> xr.Dataset:
     """Read load Love numbers; the heading says in which order the columns stand.
 
-    Han & Wahr (1995): ``l h k l``; Gegout (2005): ``degree h l k``; Wang et al. (2012): ``n h l k …``.
+    Han and Wahr (1995) print ``l h k l``, Gegout (2005) ``degree h l k``, Wang et al. (2012)
+    ``n h l k nl nk``: the first is the degree, then `l` is the horizontal number.
     """
-    lines = text.decode("latin-1").splitlines()
-    heading = next((line.lstrip("# ").split() for line in lines if _is_heading(line)), None)
+    lines = list(numbered_lines(text))
+    heading = next((words for _, line in lines if (words := _heading(line))), None)
     if heading is None:
-        msg = f"{name}: found no heading that names h, k and l; expected 'l h k l' or 'n h l k'"
+        msg = (
+            f"{name}: found no heading that names h, k and l; expected 'l h k l' (Han and Wahr), "
+            "'degree h l k' (Gegout) or 'n h l k nl nk' (Wang)"
+        )
         raise GravityFormatError(msg)
-    body = "\n".join(line for line in lines if re.match(r"^\s*\d+\s", line)).encode()
-    rows = split_rows(body, name=name)
-    degree = rows.whole(0, name=name, what="the degree")
-    if not (np.diff(degree) == 1).all() or degree[0] > 1:
-        msg = f"{name}: found gaps in degrees {degree[0]} to {degree[-1]}, expected all from 0 or 1"
+    rows = cut_lines((pair for pair in lines if _LOVE_ROW.match(pair[1])), name=name)
+    if len(rows.cells) != len(heading):
+        msg = (
+            f"{name}: line {rows.lines[0]} has {len(rows.cells)} fields, expected {len(heading)} "
+            f"as the heading {' '.join(heading)!r} names"
+        )
         raise GravityFormatError(msg)
-    columns: dict[str, FLOAT] = {}
-    for letter in "hkl":
-        place = 1 + heading[1:].index(letter)
-        column = rows.real(place, name=name, what=f"{letter} of a degree")
-        columns[letter] = np.concatenate([np.zeros(int(degree[0])), column])
-    if not all(np.isfinite(column).all() for column in columns.values()):
-        msg = f"{name}: some Love numbers are not finite; fetch the file again"
-        raise GravityFormatError(msg)
+    first = _require_every_degree(rows)
+    columns = {
+        letter: np.pad(rows.real(1 + heading[1:].index(letter), letter), (first, 0))
+        for letter in "hlk"
+    }
+    _require_loads(columns, rows, first)
     return xr.Dataset(
         {letter: (("degree",), column, {"units": "1"}) for letter, column in columns.items()},
-        attrs={"name": name, "frame": "CE", "max_degree": int(degree[-1])},
+        attrs={
+            "name": name,
+            "frame": _frame(columns, name=name),
+            "max_degree": len(columns["h"]) - 1,
+        },
     )
 
 
-def _is_heading(line: str) -> bool:
-    words = line.lstrip("# ").split()
-    return len(words) >= 4 and {"h", "k", "l"} <= set(words[1:])
+def _heading(line: bytes) -> list[str]:
+    """Return the names of columns, or nothing if the line does not name them."""
+    words = line.decode("latin-1").lstrip("# ").split()
+    names = len(words) >= 4 and words[0] in _DEGREE_NAMES and {"h", "k", "l"} <= set(words[1:])
+    return words if names else []
+
+
+def _require_every_degree(rows: Rows) -> int:
+    """Return the first degree, 0 or 1; all that follow must be there."""
+    degree = rows.whole(0, "the degree")
+    gaps = np.flatnonzero(np.diff(degree) != 1)
+    if degree[0] > 1 or gaps.size:
+        found = degree[0] if degree[0] > 1 else degree[gaps[0] + 1]
+        expected = "0 or 1" if degree[0] > 1 else degree[gaps[0]] + 1
+        line = rows.lines[0] if degree[0] > 1 else rows.lines[gaps[0] + 1]
+        msg = (
+            f"{rows.name}: line {line}: found degree {found}, expected {expected}; a table with "
+            "gaps must be interpolated before it is ingested"
+        )
+        raise GravityFormatError(msg)
+    return int(degree[0])
+
+
+def _require_loads(columns: dict[str, FLOAT], rows: Rows, first: int) -> None:
+    """Refuse numbers no elastic Earth has: a load sinks (h < 0) and is partly compensated."""
+    h, k = columns["h"][2:], columns["k"][2:]
+    wrong = ~((h < 0.0) & (k < 0.0) & (k > -1.0) & np.isfinite(columns["l"][2:]))
+    if wrong.any() or not all(np.isfinite(column).all() for column in columns.values()):
+        j = 2 + int(wrong.argmax()) if wrong.any() else 0
+        line = rows.lines[max(j - first, 0)]
+        found = ", ".join(f"{letter} = {column[j]:g}" for letter, column in columns.items())
+        msg = (
+            f"{rows.name}: line {line}: degree {j} has {found}; expected load Love numbers with "
+            "h < 0 and -1 < k < 0 from degree 2; the columns may stand in another order"
+        )
+        raise GravityFormatError(msg)
+
+
+def _frame(columns: dict[str, FLOAT], *, name: str) -> str:
+    """Return the frame that the degree-1 numbers belong to (Blewitt, 2003).
+
+    The centre of the solid Earth has k₁ = 0, that of the whole Earth k₁ = −1, that of the figure
+    h₁ + 2 l₁ = 0.
+    """
+    if len(columns["h"]) < 2:
+        msg = f"{name}: holds degree 0 only, expected degree 1 and more; fetch the file again"
+        raise GravityFormatError(msg)
+    h, shear, k = (float(columns[letter][1]) for letter in "hlk")
+    conditions = {"CE": k, "CM": k + 1.0, "CF": h + 2.0 * shear}
+    frame = next((key for key, off in conditions.items() if abs(off) < FRAME_TOLERANCE), None)
+    if frame is None:
+        msg = (
+            f"{name}: degree 1 has h = {h:g}, l = {shear:g}, k = {k:g}, which is no known frame; "
+            "expected k = 0 (CE), k = -1 (CM) or h + 2l = 0 (CF)"
+        )
+        raise GravityFormatError(msg)
+    return frame
 
 
 def gia(text: bytes, *, name: str) -> xr.Dataset:
-    """Read rows of degree, order, C and S in yr⁻¹, after ``END OF HEADER`` if there is a header."""
-    marker = re.search(rb"^.*END OF HEADER.*$", text, flags=re.MULTILINE)
-    rows = split_rows(text[marker.end() :] if marker else text, name=name)
-    if len(rows.fields) < 4:
-        msg = f"{name}: rows have {len(rows.fields)} fields, expected degree, order, C and S"
+    """Read rates of C and S by degree and order.
+
+    Rows of ``j m C S`` (the models of Peltier as posted or as reordered, A et al., Whitehouse et
+    al.), of ``GRDOTA j m C S`` under a YAML header (GravIS), of ``j ±m value`` with S at negative
+    orders (Caron et al.), or of Ivins et al. (2013), whose 1e-11 yr⁻¹ only their file name betrays.
+    """
+    rows = cut_lines(_rate_lines(list(numbered_lines(text)), name=name), name=name)
+    columns = len(rows.cells)
+    if columns == 3:
+        found = _signed_orders(rows)
+    elif columns >= 4:
+        found = coefficients(rows, first=0, count=2)
+    else:
+        msg = f"{name}: rows have {columns} fields, expected degree, order, C and S"
         raise GravityFormatError(msg)
-    degree = rows.whole(0, name=name, what="the degree")
-    order = rows.whole(1, name=name, what="the order")
-    columns = [rows.real(i, name=name, what="a rate") for i in (2, 3)]
-    if np.abs(columns[0]).max() > LARGEST_RATE:
+    j_max = int(found.degree.max())
+    rates = _in_rate_unit(squares(found, j_max=j_max), name=name)
+    label = _MODEL.search(f"{text[:2000].decode('latin-1')} {name}")
+    return xr.Dataset(
+        {"stokes_rate": (("part", "degree", "order"), rates, {"units": "yr-1"})},
+        attrs={"name": label.group() if label else name, "max_degree": j_max},
+    )
+
+
+def _rate_lines(lines: list[tuple[int, bytes]], *, name: str) -> list[tuple[int, bytes]]:
+    """Return the rows of a model without its header, its key word and its closing blank lines."""
+    rates = [(n, line.split(maxsplit=1)[1]) for n, line in lines if line.startswith(b"GRDOTA ")]
+    if rates:
+        return [(n, b" ".join(line.split()[:4])) for n, line in rates]
+    starts = [_position(lines, pattern) for pattern in _PELTIER]
+    if None not in starts:
+        low, high = (start or 0 for start in starts)
+        head = [pair for pair in lines[low : low + 8] if _RATE_ROW.match(pair[1])]
+        return head[:6] + [pair for pair in lines[high:] if pair[1].strip()]
+    start = _position(lines, _END)
+    if start is None:
+        start = next((i for i, pair in enumerate(lines) if _RATE_ROW.match(pair[1])), None)
+    if start is None:
         msg = (
-            f"{name}: rates reach {np.abs(columns[0]).max():g}, expected Stokes rates below 1e-6 "
-            "yr⁻¹; this may be a static field or another unit"
+            f"{name}: found no rows of degree, order and rates; expected 'j m C S' below END OF "
+            "HEADER or from the first line"
         )
         raise GravityFormatError(msg)
+    return [pair for pair in lines[start:] if pair[1].strip()]
+
+
+def _position(lines: list[tuple[int, bytes]], pattern: re.Pattern[bytes]) -> int | None:
+    """Return the index of the line after the one that a pattern finds."""
+    return next((i + 1 for i, (_, line) in enumerate(lines) if pattern.search(line)), None)
+
+
+def _signed_orders(rows: Rows) -> Coefficients:
+    """Read rows of degree, order and value, where a negative order is that of S."""
+    degree, order = rows.whole(0, "the degree"), rows.whole(1, "the order")
+    value = rows.real(2, "a rate")
+    s = order < 0
+    found = Coefficients(rows.name, degree, np.abs(order), (value, value), rows.lines)
     j_max = int(degree.max())
-    squares = triangle(degree, order, columns, j_max=j_max, first=2, name=name)
-    label = re.search(r"ICE-?6G[-_]?[CD]|IJ05[-_]?R2|AGE1[ab]?|Caron", f"{name} {text[:400]!r}")
-    return xr.Dataset(
-        {"stokes_rate": (("part", "degree", "order"), np.stack(squares), {"units": "yr-1"})},
-        attrs={"name": label.group(0) if label else name, "max_degree": j_max},
+    c_part = squares(found.where(~s), j_max=j_max)[0]
+    s_part = squares(found.where(s), j_max=j_max, complete_from=None)[1]
+    j, m = np.tril_indices(j_max + 1)
+    return Coefficients(rows.name, j, m, (c_part[j, m], s_part[j, m]), np.zeros_like(j))
+
+
+def _in_rate_unit(rates: FLOAT, *, name: str) -> FLOAT:
+    """Return rates in yr⁻¹; numbers too large are refused unless Ivins et al. wrote them."""
+    largest = float(np.abs(rates).max())
+    if largest <= LARGEST_RATE:
+        return rates
+    if re.search(r"Stokes\.R2_|IJ05", name) and largest * IVINS_UNIT <= LARGEST_RATE:
+        return rates * IVINS_UNIT
+    msg = (
+        f"{name}: rates reach {largest:g}, expected Stokes rates below {LARGEST_RATE:g} yr-1; this "
+        "may be a static field or another unit, convert it"
     )
+    raise GravityFormatError(msg)
