@@ -51,6 +51,8 @@ def plan(run: Run) -> Plan:
         The catalogue does not hold what the run file asks for.
     """
     found = inputs.resolve(run)
+    there = np.array([not month.low_degrees.dropped for month in found.months])
+    trends.require_resolvable(found.epochs[there], model=time_model(run))
     layout = _layout(run, found)
     checksums = inputs.checksums(found.items)
     return Plan(
@@ -105,6 +107,7 @@ def _layout(run: Run, found: inputs.GravimetryInputs) -> arrays.Layout:
         epochs=found.epochs,
         x=x,
         y=y,
+        factors=_surface_mass_factors(run, found),
         map_rows=MAP_ROWS,
         destripe=choices.destripe,
         attributes=results.provenance(run, found),
@@ -178,7 +181,7 @@ def _localise(
 ) -> stages.LocaliseJob:
     choices = run.choices
     return stages.LocaliseJob(
-        _surface_mass_factors(run, found),
+        layout.factors,
         trend_index=layout.parameters.index("trend"),
         members=choices.members,
         seed=choices.seed,
@@ -192,7 +195,7 @@ def _localise(
 def _sums(run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout) -> ByKind:
     choices = run.choices
     sums = stages.RegionJob(
-        _surface_mass_factors(run, found),
+        layout.factors,
         j_max=choices.j_max,
         trend_index=layout.parameters.index("trend"),
         reference_epoch=time_model(run).reference_epoch,

@@ -32,6 +32,7 @@ class Layout:
     epochs: NDArray[np.float64]
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    factors: NDArray[np.float64]
     map_rows: int
     destripe: bool
     attributes: dict[str, Any]
@@ -159,6 +160,8 @@ def _coordinates(group: zarr.Group, layout: Layout) -> None:
     for axis, values in (("x", layout.x), ("y", layout.y)):
         _coordinate(group, axis, (axis,), values,
                     {"units": "m", "standard_name": f"projection_{axis}_coordinate"})  # fmt: skip
+    _coordinate(group, "surface_mass_factor", ("degree",), layout.factors,
+                {"units": "kg m-2", "long_name": "load per unit Stokes coefficient"})  # fmt: skip
     _labels(group, "region", layout.regions)
     _labels(group, "parameter", layout.parameters)
     _labels(group, "gia", layout.gia)

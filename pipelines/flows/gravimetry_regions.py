@@ -43,8 +43,8 @@ OUTLINE_SPACING_M = 2_000.0
 LATTICE_STEP = 0.05
 """Rows of the lattice that region kernels are projected from [degrees], 5.6 km."""
 
-LATTICE_STEP_LONGITUDE = 0.5
-"""Columns of that lattice [degrees], at most 28 km at 60° S; degree 180 needs 1°."""
+LATTICE_STEP_LONGITUDE = 0.2
+"""Columns of that lattice [degrees]; at 0.5° a region at 67° S lost 0.3 % of its own shape."""
 
 LATTICE_EDGE = -55.0
 """North edge of that lattice [degrees]; regions are Antarctic."""
