@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from pipelines.flows.gravimetry_inputs import InputError
 from pipelines.kernels.gravity.stokes import EpochError
 from pipelines.lifecycle import InputItem, Outcome, Plan, Stage
 from stac.catalogue import CatalogueError
+from tests.fixtures.seaweed import S3Store
 
 DAY = dt.date(2011, 2, 1)
 FLOW = "tests_fake_flow"
@@ -98,7 +100,7 @@ def flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     (output / "tables" / "regions.csv").write_bytes(tables.write_rows(rows))
     module = SimpleNamespace(made=fake_plan(str(output)))
     module.plan = lambda run: module.made
-    monkeypatch.setitem(sys.modules, FLOW, module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, FLOW, module)
     monkeypatch.setattr(products, "FLOWS", {"gravimetry": FLOW})
     return module
 
@@ -208,12 +210,16 @@ def test_run_says_that_it_uses_no_ray(run_file: Path, flow: SimpleNamespace) -> 
 
 
 def test_set_reaches_the_flow(run_file: Path, flow: SimpleNamespace) -> None:
-    seen = []
-    flow.plan = lambda run: (seen.append(run), flow.made)[1]
+    runs: list[settings.Run] = []
 
+    def plan(run: settings.Run) -> Plan:
+        runs.append(run)
+        return flow.made  # type: ignore[no-any-return]
+
+    flow.plan = plan
     nunatak("run", run_file, "--set", "gravimetry.members=7", "--set", "gravimetry.seed=3")
 
-    assert (seen[0].choices.members, seen[0].choices.seed) == (7, 3)
+    assert (runs[0].choices.members, runs[0].choices.seed) == (7, 3)
 
 
 @pytest.mark.parametrize(
@@ -491,3 +497,36 @@ def test_the_demo_finds_the_truth_and_resumes(tmp_path: Path) -> None:
     assert all(abs(each["z"]) < 5.0 for each in compared.values())
     assert all(abs(compared[name]["z"]) < 4.0 for name in ("EAIS", "WAIS", "AP", "AIS"))
     assert last_line(again)["compared"] == last_line(first)["compared"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_130_and_the_same_command_resumes(tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group of processes, as from a terminal."""
+    script = "from pipelines.cli import main; main(prog_name='nunatak')"
+    command = [sys.executable, "-c", script, "demo", "--output", str(tmp_path / "demo")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "gravimetry: prepare" in line:
+                break
+        os.killpg(running.pid, signal.SIGINT)
+        _, told = running.communicate(timeout=120)
+        assert running.returncode == 130, told
+
+    assert "the same command resumes" in told
+    assert "Traceback" not in told
+    resumed = nunatak("demo", "--output", tmp_path / "demo", "--json")
+    assert resumed.exit_code == 0
+    assert last_line(resumed)["left"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.services
+def test_the_demo_runs_in_a_bucket(s3_environment: S3Store) -> None:
+    result = nunatak("demo", "--output", s3_environment.url("demo"), "--json")
+
+    assert result.exit_code == 0, result.output
+    assert len(last_line(result)["compared"]) == 31
+    assert last_line(result)["output"] == s3_environment.url("demo/gravimetry")
