@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -46,7 +47,7 @@ def ingest_all(
     *,
     catalogue: str,
     collection: str,
-    say: object = None,
+    say: Callable[[str], object] | None = None,
 ) -> list[Ingested]:
     """Ingest sources with progress, and say a line for each of them.
 
@@ -72,7 +73,7 @@ def ingest_all(
         for each in results:
             found.append(each)
             bar.advance()
-            if callable(say):
+            if say is not None:
                 say(_line(each))
     return found
 
