@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from stac import gravity_fields, gravity_series, gravity_tables
+from stac import gravity_fields, gravity_geocentre, gravity_low_degrees, gravity_tables
 from stac.gravity_text import GravityFormatError, text_of
 
 __all__ = [
@@ -64,7 +64,7 @@ def read_degree_one(data: bytes, *, name: str) -> xr.Dataset:
     GravityFormatError
         None of these, or damaged.
     """
-    return gravity_series.degree_one(text_of(data, name=name), name=name)
+    return gravity_geocentre.degree_one(text_of(data, name=name), name=name)
 
 
 def read_low_degrees(data: bytes, *, name: str) -> xr.Dataset:
@@ -80,7 +80,7 @@ def read_low_degrees(data: bytes, *, name: str) -> xr.Dataset:
     GravityFormatError
         None of these, or damaged.
     """
-    return gravity_series.low_degrees(text_of(data, name=name), name=name)
+    return gravity_low_degrees.low_degrees(text_of(data, name=name), name=name)
 
 
 def read_love_numbers(data: bytes, *, name: str) -> xr.Dataset:

@@ -92,7 +92,7 @@ def read_yaml_header(header: str, *, name: str) -> FieldHeader:
         mission=mission_of(said.get("platform", "")) or mission_of(said.get("title", "")),
         gm=gm_of(gm, name=name),
         radius=radius_of(radius, name=name),
-        tide_system=TIDES.get(said.get("permanent_tide_flag", ""), "unknown"),
+        tide_system=TIDES.get(said.get("permanent_tide_flag", "").lower(), "unknown"),
         unused_days=said.get("unused_days", "").strip("[] "),
         **window(moment(start, name=name), moment(end, name=name), name=name),
     )
@@ -110,7 +110,7 @@ def yaml_values(header: str) -> dict[str, str]:
         match = _YAML_LINE.match(line)
         if match is None:
             continue
-        indent, key, value = len(match[1]), match[2], (match[3] or "").strip()
+        indent, key, value = len(match[1]), match[2], (match[3] or "").strip(" \"'")
         while parents and parents[-1][0] >= indent:
             parents.pop()
         if value:

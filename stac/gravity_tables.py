@@ -22,7 +22,7 @@ FRAME_TOLERANCE = 1e-6
 """How closely degree 1 must keep the condition that defines its frame [1]."""
 
 _DEGREE_NAMES = {"l", "n", "j", "degree"}
-_LOVE_ROW = re.compile(rb"\s*\d+\s+[-+.\d]")
+_RULE = re.compile(rb"[\s*#=-]*")
 _RATE_ROW = re.compile(rb"\s*\d+[\s,]+-?\d+[\s,]+[-+.\d]")
 _END = re.compile(rb"END OF HEADER")
 _PELTIER = (
@@ -39,14 +39,16 @@ def love_numbers(text: bytes, *, name: str) -> xr.Dataset:
     ``n h l k nl nk``: the first is the degree, then `l` is the horizontal number.
     """
     lines = list(numbered_lines(text))
-    heading = next((words for _, line in lines if (words := _heading(line))), None)
-    if heading is None:
+    at = next((i for i, (_, line) in enumerate(lines) if _heading(line)), None)
+    if at is None:
         msg = (
             f"{name}: found no heading that names h, k and l; expected 'l h k l' (Han and Wahr), "
             "'degree h l k' (Gegout) or 'n h l k nl nk' (Wang)"
         )
         raise GravityFormatError(msg)
-    rows = cut_lines((pair for pair in lines if _LOVE_ROW.match(pair[1])), name=name)
+    heading = _heading(lines[at][1])
+    body = [(number, line) for number, line in lines[at + 1 :] if not _RULE.fullmatch(line)]
+    rows = cut_lines(body, name=name)
     if len(rows.cells) != len(heading):
         msg = (
             f"{name}: line {rows.lines[0]} has {len(rows.cells)} fields, expected {len(heading)} "

@@ -211,6 +211,35 @@ def cut_lines(numbered: Iterable[tuple[int, bytes]], *, name: str) -> Rows:
     return Rows(name, cells, numbers)
 
 
+def table_lines(
+    lines: list[tuple[int, bytes]], start: re.Pattern[bytes], row: re.Pattern[bytes], *, name: str
+) -> list[tuple[int, bytes]]:
+    """Return the rows of a table that stands below a heading, to the end of the file.
+
+    It begins after the line that `start` matches, or else with the first that `row` matches; from
+    there every line must be a row or blank. Nothing is returned if there is no row at all.
+
+    Raises
+    ------
+    GravityFormatError
+        A line among the rows that is none: it would else be lost without a word.
+    """
+    first = next((i for i, (_, line) in enumerate(lines) if row.match(line)), len(lines))
+    headed = next((i + 1 for i, (_, line) in enumerate(lines[:first]) if start.match(line)), first)
+    if first == len(lines):
+        return []
+    body = [(number, line) for number, line in lines[headed:] if line.strip()]
+    for number, line in body:
+        if not row.match(line):
+            found = line[:60].decode("latin-1").strip()
+            msg = (
+                f"{name}: line {number}: found {found!r}, expected a row like line "
+                f"{lines[first][0]}; the file is damaged, fetch it again"
+            )
+            raise GravityFormatError(msg)
+    return body
+
+
 def numbered_lines(text: bytes) -> Iterable[tuple[int, bytes]]:
     """Return the lines of a text with their numbers, from 1."""
     return enumerate(text.split(b"\n"), start=1)
