@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from cluster import settings, telemetry
+from cluster import memory, settings, telemetry
 from cluster.settings import ClusterSettings
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class ClusterError(ValueError):
 
 
 @contextmanager
-def connect(address: str | None = None, *, workers: int | None = None) -> Iterator["Client"]:
+def connect(
+    address: str | None = None, *, workers: int | None = None, task_bytes: int = 0
+) -> Iterator["Client"]:
     """Yield a client of a Dask cluster, and leave nothing running afterwards.
 
     Parameters
@@ -66,6 +68,9 @@ def connect(address: str | None = None, *, workers: int | None = None) -> Iterat
     workers : int, optional
         How many local processes to start, or remote workers to wait for; by default
         ``NUNATAK_WORKERS``, then one per core here and at least one there.
+    task_bytes : int
+        The largest task that is to run [bytes]: of local processes only so many are started that
+        each has room for it.
 
     Yields
     ------
@@ -87,7 +92,8 @@ def connect(address: str | None = None, *, workers: int | None = None) -> Iterat
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(spot_configuration(choices)))
         if address in {None, "local"}:
-            client = _start_here(stack, choices, workers or choices.workers)
+            shape = local_shape(choices, workers or choices.workers, task_bytes=task_bytes)
+            client = _start_here(stack, choices, shape)
         else:
             client = _reach(stack, choices, str(address), workers or 1)
         _compare_software(client)
@@ -138,19 +144,25 @@ def spot_environment(choices: ClusterSettings) -> dict[str, str]:
     return {**nested, **ONE_THREAD}
 
 
-def local_shape(choices: ClusterSettings, workers: int | None) -> tuple[int, int]:
-    """Return how many processes a local cluster has and the memory of each [bytes]."""
+def local_shape(
+    choices: ClusterSettings, workers: int | None, *, task_bytes: int = 0
+) -> tuple[int, int]:
+    """Return how many processes a local cluster has and the memory of each [bytes].
+
+    Unless their number is asked for, there are no more than have room for ``task_bytes`` each.
+    """
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
     usable = int(_MEMORY_SHARE * MEMORY_LIMIT)
-    fitting = max(1, usable // (choices.worker_memory or _LEAST_MEMORY))
+    needed = max(_LEAST_MEMORY, int(task_bytes / memory.DEFAULT_MARGIN))
+    fitting = max(1, usable // (choices.worker_memory or needed))
     count = workers or max(1, min(CPU_COUNT, fitting, _MOST_WORKERS))
     return count, choices.worker_memory or usable // count
 
 
-def _start_here(stack: ExitStack, choices: ClusterSettings, workers: int | None) -> "Client":
-    cluster = stack.enter_context(_local_cluster(*local_shape(choices, workers)))
+def _start_here(stack: ExitStack, choices: ClusterSettings, shape: tuple[int, int]) -> "Client":
+    cluster = stack.enter_context(_local_cluster(*shape))
     client: Client = stack.enter_context(_client(cluster, choices))
     return client
 

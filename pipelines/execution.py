@@ -17,6 +17,7 @@ from pipelines.lifecycle import Dated, Finished, Outcome, Plan, dated_keys, is_d
 if TYPE_CHECKING:
     from cluster.ledger import Receipt
     from cluster.version import Version
+    from cluster.zarr_sink import Repository
 
 
 def execute(
@@ -53,7 +54,7 @@ def execute(
         _process(plan, version, scheduler, on_receipt)
     _account(plan, version)
     if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
-        _publish(plan, version)
+        _publish(plan, repository, version)
     return outcome(plan, version.receipts())
 
 
@@ -73,7 +74,8 @@ def _process(
     """
     from cluster import dask_cluster, memory, telemetry, work
 
-    with dask_cluster.connect(scheduler) as client:
+    largest = max(stage.bytes_per_task for stage in plan.stages)
+    with dask_cluster.connect(scheduler, task_bytes=largest) as client:
         memory.require_fits(projections(plan), dask_cluster.worker_memory(client))
         for n, stage in enumerate(plan.stages):
             receipts = version.receipts()
@@ -113,12 +115,14 @@ def projections(plan: Plan) -> list[Any]:
     ]
 
 
-def _publish(plan: Plan, version: Version) -> None:
-    """Show readers the new version, then tell of it."""
+def _publish(plan: Plan, repository: Repository, version: Version) -> None:
+    """Show readers the new version, then tell of exactly that one."""
+    import zarr
+
     from cluster import geozarr, object_store
 
-    version.publish()
-    snapshot, group = version.tip, version.group()
+    store = repository.read(version.publish())
+    snapshot, group = store.session.snapshot_id, zarr.open_group(store, mode="r")
     geozarr.export_geozarr(group, object_store.join(plan.output, "product.zarr"), snapshot=snapshot)
     plan.tell(Finished(group, snapshot, write=functools.partial(_write, plan)))
 

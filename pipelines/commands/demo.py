@@ -89,7 +89,7 @@ def demo_command(output: str) -> Answer:
         _ingest_world(world, place)
         _, plan = products.plan_of(_write_run_file(place))
         click.echo(plan.describe())
-        products.require_fits(plan, products.local_worker_bytes())
+        products.require_fits(plan, products.worker_bytes(None, plan))
         outcome = plan.execute(None, on_receipt=log_receipt)
     click.echo("\n".join(reporting.outcome_lines(plan, outcome)))
     facts = {**reporting.facts(plan, outcome), "compared": _compared(world, plan, outcome)}

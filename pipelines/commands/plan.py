@@ -27,7 +27,7 @@ def plan_command(
         raise click.UsageError(msg)
     _, plan = products.plan_of(run_file, overrides)
     click.echo(plan.describe())
-    limit = products.worker_bytes(scheduler)
+    limit = products.worker_bytes(scheduler, plan)
     products.require_fits(plan, limit)
     where = "here" if scheduler is None else f"at {scheduler}"
     click.echo(f"  fits  a worker {where} has {limit / 2**20:.0f} MiB")

@@ -44,19 +44,13 @@ def plan_of(run_file: Path, overrides: Sequence[str] = ()) -> tuple[Run, Plan]:
     return run, flow.plan(run)
 
 
-def local_worker_bytes() -> int:
-    """Return the memory limit of a worker process on this machine [B]."""
+def worker_bytes(scheduler: str | None, plan: Plan) -> int:
+    """Return the memory limit of the smallest worker, here or of the scheduler named [B]."""
     from cluster import dask_cluster, settings
 
-    return dask_cluster.local_shape(settings.read(), None)[1]
-
-
-def worker_bytes(scheduler: str | None) -> int:
-    """Return the memory limit of the smallest worker, here or of the scheduler named [B]."""
-    from cluster import dask_cluster
-
     if scheduler in {None, "local"}:
-        return local_worker_bytes()
+        choices, largest = settings.read(), max(stage.bytes_per_task for stage in plan.stages)
+        return dask_cluster.local_shape(choices, choices.workers, task_bytes=largest)[1]
     with dask_cluster.connect(scheduler) as client:
         return dask_cluster.worker_memory(client)
 

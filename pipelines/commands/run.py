@@ -41,7 +41,7 @@ def run_command(
         click.echo(f"{run.product} uses no Ray; --ray {ray} is not used", err=True)
     click.echo(plan.describe())
     if scheduler in {None, "local"}:
-        products.require_fits(plan, products.local_worker_bytes())
+        products.require_fits(plan, products.worker_bytes(None, plan))
     outcome = plan.execute(scheduler, fresh=fresh, on_receipt=log_receipt)
     rows = conclude(plan, outcome)
     status = SOME_FAILED if outcome.failed else DONE

@@ -54,13 +54,13 @@ def plan(run: Run) -> Plan:
     there = np.array([not month.low_degrees.dropped for month in found.months])
     trends.require_resolvable(found.epochs[there], model=time_model(run))
     layout = _layout(run, found)
-    checksums = inputs.checksums(found.items)
+    identity = inputs.identity(found)
     return Plan(
         product="gravimetry",
         output=run.output,
-        run_id=settings.run_id(run, checksums),
+        run_id=settings.run_id(run, identity),
         run_text=settings.resolved(run),
-        description={**settings.describe(run), **checksums},
+        description={**settings.describe(run), **identity},
         inputs=found.items,
         stages=_stages(run, found, layout),
         batch=run.choices.batch,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -240,6 +241,11 @@ def _input_item(role: str, item: pystac.Item) -> InputItem:
         bytes=int(asset.extra_fields.get("file:size", 0)),
         href=contracts.data_url(item),
     )
+
+
+def identity(found: GravimetryInputs) -> dict[str, str]:
+    """Return what, with the run file, decides the numbers: checksums of inputs, our version."""
+    return {**checksums(found.items), "software/nunatak": importlib.metadata.version("nunatak")}
 
 
 def checksums(items: Iterable[InputItem]) -> dict[str, str]:

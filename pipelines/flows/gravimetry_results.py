@@ -64,12 +64,11 @@ def tell(finished: Finished, *, run: Run, found: inputs.GravimetryInputs, layout
 
 def _item(run: Run, found: inputs.GravimetryInputs, snapshot: str) -> pystac.Item:
     """Return the catalogue item of the product; it names the snapshot that was told."""
-    checksums = inputs.checksums(found.items)
     regions_union = boundaries.union(contracts.open_regions(found.regions))
     product = publish.Product(
         name="gravimetry",
         title=TITLE,
-        run_id=settings.run_id(run, checksums),
+        run_id=settings.run_id(run, inputs.identity(found)),
         period=(run.period[0].isoformat(), run.period[1].isoformat()),
         lineage=settings.resolved(run),
         footprint=grids.footprint(regions_union),
