@@ -103,9 +103,11 @@ def squares(found: Coefficients, *, j_max: int, complete_from: int | None = 2) -
     _require_triangle(found, j_max)
     _require_finite(found)
     place = found.degree * (found.degree + 1) // 2 + found.order
-    _require_once(found, place)
+    ranked = np.sort(place)
+    if (ranked[1:] == ranked[:-1]).any():
+        raise GravityFormatError(_doubled(found, place))
     if complete_from is not None:
-        _require_complete(found, place, j_max, complete_from)
+        _require_complete(found, ranked, j_max, complete_from)
     filled = np.zeros((len(found.values), j_max + 1, j_max + 1))
     for square, column in zip(filled, found.values, strict=True):
         square[found.degree, found.order] = column
@@ -148,23 +150,21 @@ def _require_finite(found: Coefficients) -> None:
             raise GravityFormatError(msg)
 
 
-def _require_once(found: Coefficients, place: INT) -> None:
+def _doubled(found: Coefficients, place: INT) -> str:
     order = np.argsort(place, kind="stable")
-    twice = np.flatnonzero(np.diff(place[order]) == 0)
-    if twice.size:
-        one, other = order[twice[0]], order[twice[0] + 1]
-        msg = (
-            f"{found.name}: lines {found.lines[one]} and {found.lines[other]} both give degree "
-            f"{found.degree[one]}, order {found.order[one]}; expected each coefficient once; "
-            "remove one of them or fetch the file again"
-        )
-        raise GravityFormatError(msg)
+    twice = int((np.diff(place[order]) == 0).argmax())
+    one, other = order[twice], order[twice + 1]
+    return (
+        f"{found.name}: lines {found.lines[one]} and {found.lines[other]} both give degree "
+        f"{found.degree[one]}, order {found.order[one]}; expected each coefficient once; remove "
+        "one of them or fetch the file again"
+    )
 
 
-def _require_complete(found: Coefficients, place: INT, j_max: int, first: int) -> None:
+def _require_complete(found: Coefficients, ranked: INT, j_max: int, first: int) -> None:
     """Compare places with 0, 1, 2, …: they are unique, so the first that differs is missing."""
     start, stop = first * (first + 1) // 2, (j_max + 1) * (j_max + 2) // 2
-    present = np.sort(place[place >= start])
+    present = ranked[np.searchsorted(ranked, start) :]
     if present.size >= stop - start:
         return
     gaps = np.flatnonzero(present != start + np.arange(present.size))

@@ -72,7 +72,7 @@ class FieldHeader:
 
 def read_yaml_header(header: str, *, name: str) -> FieldHeader:
     """Read the header of a Level-2 field of RL06; windows and units must be stated."""
-    said = yaml_values(header)
+    said = yaml_values(header.partition("\n  variables:")[0])
 
     def need(key: str, what: str) -> str:
         return _needed(said, key, f"{what} ({key})", name=name)
@@ -150,7 +150,7 @@ def read_old_header(header: str, window_of_rows: dict[str, str], *, name: str) -
 
 
 def _old_release(label: str) -> str:
-    found = re.search(r"\bRL0?(\d{1,2})\b|_00(\d\d)(?:\b|_)|_00(\d)[a-z]\b", label)
+    found = re.search(r"\bRL0?(\d{1,2})\b|_00(\d\d)\b|_00(\d)[a-z]\b", label)
     return f"RL{int(next(filter(None, found.groups()))):02d}" if found else ""
 
 

@@ -158,11 +158,12 @@ class Rows:
 
 def _converted(cells: BYTES, kind: pa.DataType) -> NDArray:  # type: ignore[type-arg]
     count, width = cells.shape
+    cells = np.ascontiguousarray(cells)
     offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
-    text = pa.StringArray.from_buffers(
-        count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(cells))
-    )
-    numbers: NDArray = pc.cast(pc.ascii_trim_whitespace(text), kind).to_numpy()  # type: ignore[type-arg]
+    text = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(cells))
+    if cells.min() <= _SPACE:
+        text = pc.ascii_trim_whitespace(text)
+    numbers: NDArray = pc.cast(text, kind).to_numpy()  # type: ignore[type-arg]
     return numbers
 
 
@@ -184,9 +185,9 @@ def _plain(cells: BYTES) -> BYTES:
 
 def cut_even(text: bytes, start: int, *, name: str) -> Rows | None:
     """Cut all that follows a position in a text, if its rows are of one width and layout."""
-    block = text[start:]
-    cells = _at_blank_columns(block if block.endswith(b"\n") else block + b"\n")
-    if cells is None:
+    ended = text if text.endswith(b"\n") else text + b"\n"
+    cells = _at_blank_columns(ended, start)
+    if not cells:
         return None
     first = text.count(b"\n", 0, start) + 1
     return Rows(name, cells, np.arange(first, first + len(cells[0])))
@@ -245,19 +246,19 @@ def numbered_lines(text: bytes) -> Iterable[tuple[int, bytes]]:
     return enumerate(text.split(b"\n"), start=1)
 
 
-def _at_blank_columns(block: bytes) -> list[BYTES] | None:
+def _at_blank_columns(text: bytes, start: int = 0) -> list[BYTES] | None:
     """Cut rows of one width, if they are that and all hold the same columns."""
-    width = block.index(b"\n") + 1
-    if len(block) % width:
+    width = text.find(b"\n", start) + 1 - start
+    if width < 1 or (len(text) - start) % width:
         return None
-    table = np.frombuffer(block, dtype=np.uint8).reshape(-1, width)
+    table = np.frombuffer(text, dtype=np.uint8, offset=start).reshape(-1, width)
     inside = _over_rows(np.minimum, table)[:-1] <= _NEWLINE
     if (table[:, -1] != _NEWLINE).any() or (table[:, :-1][:, inside] == _NEWLINE).any():
         return None
     blank = _over_rows(np.maximum, table) <= _SPACE
     edges = np.flatnonzero(np.diff(np.concatenate([[True], blank, [True]]).astype(np.int8)))
     spans = edges.reshape(-1, 2)
-    if len(spans) != len(block[:width].split()):
+    if len(spans) != len(text[start : start + width].split()):
         return None
     return [table[:, first:stop] for first, stop in spans]
 
