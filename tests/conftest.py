@@ -3,16 +3,20 @@
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.seaweed", "tests.fixtures.namespaces"]
+pytest_plugins = [
+    "tests.fixtures.oracles",
+    "tests.fixtures.seaweed",
+    "tests.fixtures.namespaces",
+    "tests.fixtures.pgstac",
+]
 
 
-class NetworkBlocked(RuntimeError):
+class NetworkBlockedError(RuntimeError):
     """A test reached for an address beyond loopback without the `network` marker."""
 
 
@@ -40,7 +44,7 @@ def _loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         def connect(self: socket.socket, address: Any) -> Any:
             if _beyond_loopback(self.family, address):
                 msg = f"a test tried to reach {address!r}; mark it `network` or use loopback"
-                raise NetworkBlocked(msg)
+                raise NetworkBlockedError(msg)
             return original(self, address)
 
         return connect
@@ -60,7 +64,7 @@ def data_root() -> Path:
 
 
 @pytest.fixture
-def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run a test in an empty folder of its own."""
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    return tmp_path
