@@ -253,7 +253,7 @@ def _gfc_epoch(records: Mapping[str, Rows], *, second: bool, name: str) -> str:
     }  # fmt: skip
     variable = [key for key in records if key not in {"gfc", "gfct"}]
     if len(found) > 1 or (variable and not found):
-        listed = ", ".join(sorted(found)[:4]) or "none"
+        listed = ", ".join(repr(cell) for cell in sorted(found)[:4]) or "none"
         msg = (
             f"{name}: the time-variable rows name {len(found)} epochs ({listed}), expected one; a "
             "field in pieces is not read: take one piece"

@@ -59,7 +59,7 @@ def series(
     """Return a series of low degrees in the order of time, shape (time, coefficient)."""
     time = windows.middle()
     _require_windows(windows)
-    _require_values(value, coefficients, windows)
+    _require_values(value, sigma, coefficients, windows)
     sort = np.argsort(time, kind="stable")
     values = {"value": value[sort], "sigma": sigma[sort]}
     return xr.Dataset(
@@ -81,15 +81,19 @@ def series(
     )
 
 
-def _require_values(value: FLOAT, coefficients: Sequence[str], windows: Windows) -> None:
+def _require_values(
+    value: FLOAT, sigma: FLOAT, coefficients: Sequence[str], windows: Windows
+) -> None:
     """Refuse gaps, except in C30, which begins in 2012, and infinity."""
     needed = value[:, :1] if "C30" in coefficients else value
-    wrong = ~np.isfinite(needed).all(axis=1) | np.isinf(value).any(axis=1)
+    infinite = np.isinf(value) | np.isinf(sigma)
+    wrong = ~np.isfinite(needed).all(axis=1) | infinite.any(axis=1)
     if wrong.any():
         i = int(wrong.argmax())
         msg = (
-            f"{windows.name}: line {windows.lines[i]}: found {value[i].tolist()} for "
-            f"{', '.join(coefficients)}, expected finite numbers; fetch the file again"
+            f"{windows.name}: line {windows.lines[i]}: found {value[i].tolist()} with sigmas "
+            f"{sigma[i].tolist()} for {', '.join(coefficients)}, expected finite numbers; fetch "
+            "the file again"
         )
         raise GravityFormatError(msg)
 

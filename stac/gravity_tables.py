@@ -12,6 +12,7 @@ from stac.gravity_text import (
     Rows,
     cut_lines,
     numbered_lines,
+    table_lines,
 )
 
 LARGEST_RATE = 1e-8
@@ -24,6 +25,8 @@ FRAME_TOLERANCE = 1e-6
 _DEGREE_NAMES = {"l", "n", "j", "degree"}
 _RULE = re.compile(rb"[\s*#=-]*")
 _RATE_ROW = re.compile(rb"\s*\d+[\s,]+-?\d+[\s,]+[-+.\d]")
+_YAML_END = re.compile(rb"# End of YAML header")
+_KEYED_ROW = re.compile(rb"GRDOTA\s")
 _END = re.compile(rb"END OF HEADER")
 _PELTIER = (
     re.compile(rb"^GRACE Approximation for degrees 0 to 2"),
@@ -137,15 +140,13 @@ def gia(text: bytes, *, name: str) -> xr.Dataset:
     al.), of ``GRDOTA j m C S`` under a YAML header (GravIS), of ``j ±m value`` with S at negative
     orders (Caron et al.), or of Ivins et al. (2013), whose 1e-11 yr⁻¹ only their file name betrays.
     """
-    rows = cut_lines(_rate_lines(list(numbered_lines(text)), name=name), name=name)
-    columns = len(rows.cells)
-    if columns == 3:
-        found = _signed_orders(rows)
-    elif columns >= 4:
-        found = coefficients(rows, first=0, count=2)
+    lines = list(numbered_lines(text))
+    if keyed := table_lines(lines, _YAML_END, _KEYED_ROW, name=name):
+        found = _rates(
+            cut_lines(((n, b" ".join(line.split()[:5])) for n, line in keyed), name=name), 1
+        )
     else:
-        msg = f"{name}: rows have {columns} fields, expected degree, order, C and S"
-        raise GravityFormatError(msg)
+        found = _rates(cut_lines(_rate_lines(lines, name=name), name=name), 0)
     j_max = int(found.degree.max())
     rates = _in_rate_unit(squares(found, j_max=j_max), name=name)
     label = _MODEL.search(f"{text[:2000].decode('latin-1')} {name}")
@@ -155,11 +156,19 @@ def gia(text: bytes, *, name: str) -> xr.Dataset:
     )
 
 
+def _rates(rows: Rows, first: int) -> Coefficients:
+    """Read columns of degree, order and rates, from a first one on."""
+    columns = len(rows.cells) - first
+    if columns == 3 and first == 0:
+        return _signed_orders(rows)
+    if columns < 4:
+        msg = f"{rows.name}: rows have {columns} fields, expected degree, order, C and S"
+        raise GravityFormatError(msg)
+    return coefficients(rows, first=first, count=2)
+
+
 def _rate_lines(lines: list[tuple[int, bytes]], *, name: str) -> list[tuple[int, bytes]]:
-    """Return the rows of a model without its header, its key word and its closing blank lines."""
-    rates = [(n, line.split(maxsplit=1)[1]) for n, line in lines if line.startswith(b"GRDOTA ")]
-    if rates:
-        return [(n, b" ".join(line.split()[:4])) for n, line in rates]
+    """Return the rows of a model without its header."""
     starts = [_position(lines, pattern) for pattern in _PELTIER]
     if None not in starts:
         low, high = (start or 0 for start in starts)

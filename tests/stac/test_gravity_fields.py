@@ -543,6 +543,11 @@ PIECES = icgem(random_field(7, 2), more="format icgem2.0", variable={}) + b"".jo
         pytest.param(swap("\ngfc ", "\ngfx ", text=GOOD_GFC), ["'gfx'", "gfct"], id="gfc: record"),
         pytest.param(PIECES, ["epochs", "pieces"], id="gfc: in pieces"),
         pytest.param(
+            GOOD_GFC + b"gfct 5 0 1 2 3 4 \x1b[2J\ngfct 6 0 1 2 3 4 20100101\n",
+            ["2 epochs", r"'\x1b[2J'"],
+            id="gfc: escape sequence",
+        ),
+        pytest.param(
             GOOD_GFC + b"trnd 2 0 1e-12 0.0 0.0 0.0\n",
             ["0 epochs", "expected one"],
             id="gfc: no epoch",

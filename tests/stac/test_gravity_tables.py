@@ -519,6 +519,21 @@ GIA_TEXT = reordered(rates(3))
         pytest.param(
             "love-numbers", change(HAN_WAHR, "0.    1.02", "0.5    1.02"), ["frame"], id="no frame"
         ),
+        pytest.param(
+            "degree-one",
+            change(TN13_TEXT, "+4.4585e-11", "inf"),
+            ["line 9", "sigmas [inf"],
+            id="infinite sigma",
+        ),
+        pytest.param(
+            "gia",
+            change(gravis(rates(3)), "GRDOTA    2    1", "GRDOTX    2    1"),
+            ["line 8", "GRDOTX"],
+            id="rate of unknown record",
+        ),
+        pytest.param(
+            "gia", gravis(rates(3)).encode() + b"GRDOTA \n", ["line 14"], id="bare GRDOTA"
+        ),
         pytest.param("gia", b"nothing here\n", ["no rows of degree"], id="no rates"),
         pytest.param(
             "gia", GIA_TEXT.replace("e-1", "e-0").encode(), ["another unit"], id="unit of rates"
