@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 DATES = NDArray[np.datetime64]
 T = TypeVar("T")
 
+LONGEST_MONTH = np.timedelta64(100, "D")
+"""Windows beyond this are no months; the longest of CSR RL06 has 41 days."""
+
 
 class InputError(ValueError):
     """The catalogue does not hold what the run file asks for."""
@@ -198,20 +201,21 @@ def _months_in_period(catalogue: Catalogue, run: Run) -> tuple[list[pystac.Item]
 
 def _windows(items: Sequence[pystac.Item]) -> tuple[DATES, DATES]:
     """Return the windows of monthly fields, end exclusive."""
-    for item in items:
-        if not (item.properties.get("start_datetime") and item.properties.get("end_datetime")):
-            msg = (
-                f"{item.id}: a static field has no window in time; found no start_datetime, "
-                "expected a monthly field; move it out of the gravity collection"
-            )
-            raise InputError(msg)
     second = np.timedelta64(1, "s")
     start = [np.datetime64(i.properties["start_datetime"].rstrip("Z"), "s") for i in items]
     end = [np.datetime64(i.properties["end_datetime"].rstrip("Z"), "s") for i in items]
     ends = np.array(end, dtype="datetime64[s]")
     # Items close one second before the next window opens; the files give the open end.
     midnight = ends.astype("datetime64[D]") == ends
-    return np.array(start, dtype="datetime64[s]"), np.where(midnight, ends, ends + second)
+    starts = np.array(start, dtype="datetime64[s]")
+    ends = np.where(midnight, ends, ends + second)
+    for i in np.flatnonzero(ends - starts > LONGEST_MONTH):
+        msg = (
+            f"{items[i].id}: found a field of {starts[i]} to {ends[i]}, expected a monthly one of "
+            f"at most {LONGEST_MONTH}; a static field does not belong in inputs.gravity"
+        )
+        raise InputError(msg)
+    return starts, ends
 
 
 def _months(

@@ -26,9 +26,11 @@ from pipelines.kernels.gravity import (
     low_degrees,
     reference,
     sphere,
+    stokes,
 )
 
 if TYPE_CHECKING:
+    import xarray as xr
     import zarr
 
     from pipelines.flows.gravimetry_inputs import Month, Source
@@ -48,7 +50,7 @@ class MonthJob:
         month = self.months[key]
         if month.low_degrees.dropped:
             return Receipt(key, "done", inputs=(month.source.id,), note=month.low_degrees.told())
-        field, sigma = self._read(month)
+        field, sigma = self._read(month, float(stored.read(group, "epoch")[month.index]))
         field = low_degrees.apply(field, month.low_degrees.values)
         field[0, 0, 0] = 0.0  # the mean Earth; total mass is conserved (Sasgen et al. 2019, 2.1)
         stored.write(group, "stokes", field, month.index)
@@ -56,8 +58,12 @@ class MonthJob:
         stored.write(group, "stokes_sigma", sigma, month.index)
         return Receipt(key, "done", inputs=(month.source.id,), note=month.low_degrees.told())
 
-    def _read(self, month: Month) -> tuple[FLOAT, FLOAT]:
-        """Return a month on the reference radius, GM and tide system, and its formal errors."""
+    def _read(self, month: Month, epoch: float) -> tuple[FLOAT, FLOAT]:
+        """Return a month on the reference radius, GM and tide system, and its formal errors.
+
+        Rates that a file gives beside its coefficients (``GRDOTA`` of RL04) are carried to the
+        middle of the month [decimal year].
+        """
         data = month.source.open().load()  # one month, 150 kB
         found = int(data.sizes["degree"]) - 1
         if found < self.j_max:
@@ -70,6 +76,8 @@ class MonthJob:
         if not np.isfinite(field).all():
             msg = f"{month.source.id}: holds coefficients that are not finite; ingest it again"
             raise KeyFailed(msg)
+        if "stokes_trend" in data:
+            field = field + data.stokes_trend.values * (epoch - _reference_year(data))
         field = harmonics.truncate(field, self.j_max).copy()
         field[0, 2, 0] += tide_shift(str(data.attrs["tide_system"]))
         sigma = harmonics.truncate(np.asarray(data.stokes_sigma.values), self.j_max)
@@ -78,6 +86,11 @@ class MonthJob:
             reference.on_reference, gm=gm, radius=radius, to_gm=GM, to_radius=GEOID_RADIUS
         )
         return on_reference(field), on_reference(sigma)
+
+
+def _reference_year(data: xr.Dataset) -> float:
+    """Return the epoch that the coefficients of a field with rates refer to [decimal year]."""
+    return float(stokes.decimal_years(np.datetime64(str(data.attrs["reference_epoch"]))))
 
 
 @dataclass(frozen=True)

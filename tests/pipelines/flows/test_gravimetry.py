@@ -355,3 +355,18 @@ def test_a_policy_for_a_coefficient_that_the_source_lacks_is_refused(write_run: 
 
     with pytest.raises(gravimetry_low_degrees.PolicyError, match=r"holds C20, C30.*asks for C40"):
         gravimetry.plan(settings.read(path))
+
+
+@pytest.mark.realdata
+def test_a_static_field_among_the_months_is_refused_by_name(
+    write_run: WriteRun, written: WrittenGravity, tmp_path: Path, data_root: Path
+) -> None:
+    own = tmp_path / "catalogue"
+    fill(own, written)
+    static = [str(data_root / "gravity" / "GOCO06s_l20.gfc")]
+    added = list(ingest("grace-l2", static, catalogue=str(own), collection="static"))
+    assert [one.state for one in added] == ["added"]
+    path = write_run(catalogue=str(own), inputs={"gravity": ["months", "static"]})
+
+    with pytest.raises(InputError, match=r"GOCO06s_l20: .*a static field does not belong"):
+        gravimetry.plan(settings.read(path))
