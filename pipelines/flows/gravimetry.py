@@ -139,7 +139,7 @@ def _stages(run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout) -> 
         Stage("localise", _factor_keys(layout), _localise(run, found, layout),
               choices.members * field + 40 * result + 64 * MIB, 0.3,
               "all perturbations, one field on the Gauss grid", _factor_keys(layout)),
-        Stage("sums", ("regions", *bands), _sums(run, found, layout),
+        Stage("sums", ("regions", *bands), _sums(run, layout),
               2 * series + 3 * factors * result + 128 * MIB, 1.0,
               "factors of the ensemble, region kernels, a band of the map"),
     )  # fmt: skip
@@ -192,7 +192,7 @@ def _localise(
     )
 
 
-def _sums(run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout) -> ByKind:
+def _sums(run: Run, layout: arrays.Layout) -> ByKind:
     choices = run.choices
     sums = stages.RegionJob(
         layout.factors,

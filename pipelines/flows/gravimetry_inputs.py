@@ -209,7 +209,7 @@ def _windows(items: Sequence[pystac.Item]) -> tuple[DATES, DATES]:
     midnight = ends.astype("datetime64[D]") == ends
     starts = np.array(start, dtype="datetime64[s]")
     ends = np.where(midnight, ends, ends + second)
-    for i in np.flatnonzero(ends - starts > LONGEST_MONTH):
+    for i in np.flatnonzero(ends - starts > LONGEST_MONTH).tolist():
         msg = (
             f"{items[i].id}: found a field of {starts[i]} to {ends[i]}, expected a monthly one of "
             f"at most {LONGEST_MONTH}; a static field does not belong in inputs.gravity"

@@ -90,7 +90,8 @@ class MonthJob:
 
 def _reference_year(data: xr.Dataset) -> float:
     """Return the epoch that the coefficients of a field with rates refer to [decimal year]."""
-    return float(stokes.decimal_years(np.datetime64(str(data.attrs["reference_epoch"]))))
+    moment = np.array([data.attrs["reference_epoch"]], dtype="datetime64[ns]")
+    return float(stokes.decimal_years(moment)[0])
 
 
 @dataclass(frozen=True)
