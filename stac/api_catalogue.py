@@ -1,10 +1,13 @@
 """A STAC API asked the same questions as a catalogue of files, with the same answers.
 
-Servers differ: some take a box across 180° for its complement, some answer a CQL2 filter that they
-do not know with nothing. So a box across 180° is sent as two polygons, a filter only to a server
-that declares FILTER, and every item that comes back is tested here again.
+Servers differ: some take a box across 180° for its complement, some lose items that a box without
+width touches, some answer a CQL2 filter that they do not know with nothing, and some fail on one
+that they should know. So such boxes are sent as polygons, lines and points, a filter only to a
+server that declares FILTER and as CQL2 JSON, which every one of those takes in a POST; where it
+fails, the question is asked again without it. Every item that comes back is tested here again.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,9 @@ from stac.queries import Query, plane_box
 from stac.static_catalogue import sort_key, unknown_collection
 
 PAGE = 200
+# What servers answer to a filter that they cannot read or evaluate.
+NOT_FILTERED = frozenset({400, 422, 500, 501})
+EXTENSIONS = ("FILTER", "SORT")
 BY_START = [
     {"field": "properties.datetime", "direction": "asc"},
     {"field": "id", "direction": "asc"},
@@ -60,9 +66,8 @@ class ApiCatalogue:
         query = Query(bbox, intersects, period, cql2, ids)
         names = self._checked(collection)
         with asking(self.url):
-            answers = self._answers(query, names, limit)
-            found = [_absolute(item) for item in islice(answers, limit)]
-        return iter(sorted(found, key=sort_key))
+            found = self._found(query, self._parameters(query, names, limit), limit)
+        return iter(sorted(map(_absolute, found), key=sort_key))
 
     def _checked(self, collection: str | Sequence[str] | None) -> list[str] | None:
         if collection is None:
@@ -74,12 +79,13 @@ class ApiCatalogue:
                 raise unknown_collection(name, known, self.url)
         return names
 
-    def _answers(
+    def _parameters(
         self, query: Query, names: list[str] | None, limit: int | None
-    ) -> Iterator[pystac.Item]:
+    ) -> dict[str, Any]:
+        """Return the question as this server understands it."""
         parameters: dict[str, Any] = {"limit": PAGE, "collections": names}
-        if query.bbox is not None and not query.crosses_180:
-            parameters["bbox"] = plane_box(query.bbox)
+        if query.is_plain_box:
+            parameters["bbox"] = plane_box(query.bbox or ())
         elif query.area is not None:
             parameters["intersects"] = query.sent_area
         if query.interval is not None:
@@ -87,12 +93,29 @@ class ApiCatalogue:
         if query.ids is not None:
             parameters["ids"] = list(query.ids)
         if query.cql2 is not None and self.client.conforms_to("FILTER"):
-            parameters |= {"filter": query.cql2, "filter_lang": "cql2-text"}
+            parameters |= {"filter": query.expression.to_json(), "filter_lang": "cql2-json"}
         if limit is not None and self.client.conforms_to("SORT"):
             parameters["sortby"] = BY_START
-        for item in self.client.search(**parameters).items():
-            if query.matches(item.to_dict(transform_hrefs=False)):
-                yield item
+        return parameters
+
+    def _found(
+        self, query: Query, parameters: dict[str, Any], limit: int | None
+    ) -> list[pystac.Item]:
+        """Ask, and ask again without the filter if the server fails on it."""
+        try:
+            return self._answers(query, parameters, limit)
+        except APIError as error:
+            if "filter" not in parameters or _status(error) not in NOT_FILTERED:
+                raise
+        without = {k: v for k, v in parameters.items() if k not in {"filter", "filter_lang"}}
+        return self._answers(query, without, limit)
+
+    def _answers(
+        self, query: Query, parameters: dict[str, Any], limit: int | None
+    ) -> list[pystac.Item]:
+        items = self.client.search(**parameters).items()
+        fitting = (item for item in items if query.matches(item.to_dict(transform_hrefs=False)))
+        return list(islice(fitting, limit))
 
 
 def connect(url: str) -> ApiCatalogue:
@@ -108,7 +131,9 @@ def connect(url: str) -> ApiCatalogue:
     seconds: Any = (CONNECT_SECONDS, READ_SECONDS)
     io = StacApiIO(max_retries=retry, timeout=seconds)
     with asking(url):
-        return ApiCatalogue(url, Client.open(url, stac_io=io))
+        client = Client.open(url, stac_io=io)
+        _declare(client)
+    return ApiCatalogue(url, client)
 
 
 @contextmanager
@@ -118,6 +143,10 @@ def asking(url: str) -> Iterator[None]:
         yield
     except APIError as error:
         reason = " ".join(str(error).split())[:300]
+        status = _status(error)
+        if status is not None and status < 500:
+            msg = f"{url} refuses the question (HTTP {status}): {reason}; ask another way"
+            raise CatalogueError(msg) from error
         msg = f"no STAC API answers at {url}: {reason}; check the address, and that it runs"
         raise UnreachableError(msg) from error
     except (ClientTypeError, pystac.STACError, KeyError, TypeError) as error:
@@ -125,6 +154,19 @@ def asking(url: str) -> Iterator[None]:
             f"{url} answers with something that is no STAC ({error!r}); give the root of a STAC API"
         )
         raise CatalogueError(msg) from error
+
+
+def _declare(client: Client) -> None:
+    """Let the client see extensions of every version; it knows those of STAC API 1.0 only."""
+    for name in EXTENSIONS:
+        declared = re.compile(rf"https://api\.stacspec\.org/v[^/]+/item-search#{name.lower()}")
+        if any(declared.fullmatch(uri) for uri in client.get_conforms_to()):
+            client.add_conforms_to(name)
+
+
+def _status(error: APIError) -> int | None:
+    """Return the HTTP status of an answer; None where there was no answer."""
+    return getattr(error, "status_code", None)
 
 
 def _absolute(item: pystac.Item) -> pystac.Item:

@@ -107,9 +107,12 @@ class Query:
             raise QueryError(msg) from error
 
     @property
-    def crosses_180(self) -> bool:
-        """Whether the box must be sent as two polygons."""
-        return self.bbox is not None and plane_box(self.bbox)[0] > plane_box(self.bbox)[2]
+    def is_plain_box(self) -> bool:
+        """Whether this is a box that every server understands: with an area and not across 180°."""
+        if self.bbox is None:
+            return False
+        west, south, east, north = plane_box(self.bbox)
+        return west < east and south < north
 
     @property
     def interval(self) -> str | None:
@@ -162,16 +165,31 @@ def plane_box(bbox: Sequence[float]) -> tuple[float, float, float, float]:
 def box_area(bbox: Sequence[float]) -> BaseGeometry:
     """Return the polygon of a box, or two polygons that meet at 180° where west > east.
 
+    A box without width or height is a line or a point: a polygon without area is not valid, and
+    whether it meets a footprint is anyone's guess.
+
     >>> box_area([175.0, -78.0, -175.0, -77.0]).geom_type
     'MultiPolygon'
+    >>> box_area([10.0, -90.0, 11.0, -90.0]).geom_type
+    'LineString'
     """
     west, south, east, north = plane_box(bbox)
     _check_range(west, south, east, north)
     if west <= east:
-        return shapely.box(west, south, east, north)
-    return shapely.MultiPolygon(
-        [shapely.box(west, south, 180.0, north), shapely.box(-180.0, south, east, north)]
-    )
+        return _rectangle(west, south, east, north)
+    parts = [_rectangle(west, south, 180.0, north), _rectangle(-180.0, south, east, north)]
+    if all(part.geom_type == "Polygon" for part in parts):
+        return shapely.MultiPolygon(parts)
+    return shapely.union_all(parts)
+
+
+def _rectangle(west: float, south: float, east: float, north: float) -> BaseGeometry:
+    corners = dict.fromkeys([(west, south), (east, north)])
+    if len(corners) == 1:
+        return shapely.Point(west, south)
+    if west == east or south == north:
+        return shapely.LineString(list(corners))
+    return shapely.box(west, south, east, north)
 
 
 def _check_range(west: float, south: float, east: float, north: float) -> None:

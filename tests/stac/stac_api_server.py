@@ -2,7 +2,7 @@
 
 It answers item search by pages of two, honours ``ids``, ``bbox``, ``intersects``, ``datetime`` and
 ``filter`` by rules of its own (not those under test), and takes a box with west > east for its
-complement, as real servers do.
+complement, as real servers do. It may refuse every search that has a given part.
 """
 
 import json
@@ -24,10 +24,17 @@ PAGE = 2
 
 
 class StacApiServer(ThreadingHTTPServer):
-    """Holds the items, and the body of every search."""
+    """Holds the items, and the body of every search; `refusal` is (part of a search, status)."""
 
-    def __init__(self, items: Sequence[dict[str, Any]], *, filters: bool) -> None:
+    def __init__(
+        self,
+        items: Sequence[dict[str, Any]],
+        *,
+        filters: bool,
+        refusal: tuple[str, int] | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.refusal = refusal
         self.items = list(items)
         self.searches: list[dict[str, Any]] = []
         self.conforms = [CORE, SEARCH, COLLECTIONS, *([FILTER] if filters else [])]
@@ -62,9 +69,9 @@ class StacApiServer(ThreadingHTTPServer):
         return found
 
 
-def _holds(text: str, item: dict[str, Any]) -> bool:
+def _holds(condition: dict[str, Any], item: dict[str, Any]) -> bool:
     """Evaluate a filter as SQL does: what cannot be decided does not hold."""
-    reduced = cql2.parse_text(text).reduce(item).to_json()
+    reduced = cql2.parse_json(json.dumps(condition)).reduce(item).to_json()
     return reduced is True
 
 
@@ -100,6 +107,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.searches.append(body)
+        if self.server.refusal and self.server.refusal[0] in body:
+            self.send_error(self.server.refusal[1])
+            return
         found, start = self.server.chosen(body), int(body.get("token", 0))
         links = []
         if start + PAGE < len(found):
@@ -135,9 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(items: Sequence[dict[str, Any]], *, filters: bool) -> Iterator[StacApiServer]:
+def running(
+    items: Sequence[dict[str, Any]], *, filters: bool, refusal: tuple[str, int] | None = None
+) -> Iterator[StacApiServer]:
     """Serve items on a free port of the loopback."""
-    server = StacApiServer(items, filters=filters)
+    server = StacApiServer(items, filters=filters, refusal=refusal)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -121,7 +121,49 @@ def test_no_box_across_180_and_no_filter_that_is_not_understood_is_sent(peer: St
     assert all(west <= east for west, _, east, _ in boxes)
     assert "MultiPolygon" in {area["type"] for area in areas}
     assert bool(filters) == any("filter" in uri for uri in peer.conforms)
-    assert all(body["filter-lang"] == "cql2-text" for body in filters)
+    assert all(body["filter-lang"] == "cql2-json" for body in filters)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_server_that_fails_on_a_filter_is_asked_without_it(catalogue: Path, status: int):
+    question = {"cql2": "\"nunatak:kind\" = 'grace-l2'"}
+
+    with running(items_of(catalogue), filters=True, refusal=("filter", status)) as server:
+        assert answers(server.url, question) == answers(str(catalogue), question)
+        assert "filter" not in server.searches[-1]
+
+
+def test_a_question_that_is_refused_is_told_from_a_server_that_is_down(catalogue: Path):
+    with running(items_of(catalogue), filters=True, refusal=("collections", 403)) as server:
+        with pytest.raises(CatalogueError, match=r"refuses the question \(HTTP 403\)") as refused:
+            open_catalogue(server.url).search("fields", cql2="id = 'a'")
+
+        assert not isinstance(refused.value, UnreachableError)
+        assert len(server.searches) == 1
+
+
+@pytest.mark.parametrize("version", ["v1.0.0-rc.3", "v1.0.0", "v1.1.0"])
+def test_extensions_of_every_version_are_seen(catalogue: Path, version: str):
+    with running(items_of(catalogue), filters=False) as server:
+        declared = [
+            f"https://api.stacspec.org/{version}/item-search#{n}" for n in ("sort", "filter")
+        ]
+        server.conforms.extend(declared)
+        list(open_catalogue(server.url).search("fields", cql2="id = 'a'", limit=1))
+
+    assert {"sortby", "filter"} <= set(server.searches[0])
+
+
+@pytest.mark.parametrize(
+    ("box", "sent"),
+    [([10, -90, 11, -90], "LineString"), ([10, -80, 10, -80], "Point"),
+     ([180, -80, -180, -70], "MultiLineString")],
+)  # fmt: skip
+def test_a_box_without_area_is_sent_as_what_it_is(peer: StacApiServer, box, sent: str):
+    list(open_catalogue(peer.url).search("fields", bbox=box))
+
+    assert peer.searches[0]["intersects"]["type"] == sent
+    assert "bbox" not in peer.searches[0]
 
 
 def test_a_limit_stops_the_paging(peer: StacApiServer):
