@@ -54,74 +54,107 @@ class Array:
     long_name: str
 
 
+FIELD = ("part", "degree", "order")
+MASK = ("part", "degree_mask", "order_mask")
+RESULT = ("part", "degree_result", "order_result")
+"""Dimensions of spectra: of the months, of the mask, and of what was multiplied by it."""
+
+DENSITY_RATE = "kg m-2 yr-1"
+
+
 def _spectrum(size: int) -> tuple[int, int, int]:
     return (PARTS, size + 1, size + 1)
 
 
+def _whole(name: str, dims: tuple[str, ...], shape: tuple[int, ...], *about: str) -> Array:
+    """Return an array of one chunk: one key writes all of it."""
+    return Array(name, dims, shape, shape, *about)
+
+
 def variables(layout: Layout) -> tuple[Array, ...]:
     """Return every array that keys fill; one chunk is what one key writes."""
-    n, p, r = len(layout.epochs), len(layout.parameters), len(layout.regions)
-    field, result = _spectrum(layout.j_max), _spectrum(layout.result_degree)
-    mask, height, width = _spectrum(layout.mask_degree), len(layout.y), len(layout.x)
-    jm, jr = ("part", "degree", "order"), ("part", "degree_result", "order_result")
-    k, g, rows = layout.members, len(layout.gia), layout.map_rows
+    return (*_months(layout), *_operators(layout), *_members(layout), *_sums(layout),
+            *_maps(layout))  # fmt: skip
 
-    def whole(name: str, dims: tuple[str, ...], shape: tuple[int, ...], *about: str) -> Array:
-        return Array(name, dims, shape, shape, *about)
 
-    spectra = (
-        Array("stokes", ("time", *jm), (n, *field), (1, *field), "1",
+def _months(layout: Layout) -> tuple[Array, ...]:
+    n, p, field = len(layout.epochs), len(layout.parameters), _spectrum(layout.j_max)
+    return (
+        Array("stokes", ("time", *FIELD), (n, *field), (1, *field), "1",
               "monthly Stokes coefficients"),
-        Array("stokes_sigma", ("time", *jm), (n, *field), (1, *field), "1",
+        Array("stokes_sigma", ("time", *FIELD), (n, *field), (1, *field), "1",
               "formal standard deviation of the monthly coefficients"),
-        whole("stokes_parameters", ("parameter", *jm), (p, *field), "1", "fitted time model"),
-        whole("stokes_parameters_sigma", ("parameter", *jm), (p, *field), "1",
-              "one standard deviation, formal, scaled by the post-fit residuals"),
-        whole("stokes_residual_sigma", jm, field, "1",
-              "standard deviation of the post-fit residuals"),
-        whole("mask", ("part", "degree_mask", "order_mask"), mask, "1", "localisation mask"),
-        whole("region_kernel", ("region", *jr), (r, *result), "m2",
-              "mass of a region per unit coefficient of surface mass density"),
-        whole("mass_rate_coefficients", jr, result, "kg m-2 yr-1",
-              "rate of surface mass density, localised, GIA not removed"),
-        Array("mass_rate_perturbation", ("perturbation", *jr), (k, *result), (1, *result),
-              "kg m-2 yr-1", "perturbation of each member, localised"),
-        whole("degree_power", ("degree_result",), (layout.result_degree + 1,), "kg2 m-4 yr-2",
-              "power of the mean member by degree"),
-        whole("degree_power_spread", ("degree_result",), (layout.result_degree + 1,),
-              "kg2 m-4 yr-2", "variance of the members by degree"),
+        _whole("stokes_parameters", ("parameter", *FIELD), (p, *field), "1", "fitted time model"),
+        _whole("stokes_parameters_sigma", ("parameter", *FIELD), (p, *field), "1",
+               "one standard deviation, formal, scaled by the post-fit residuals"),
+        _whole("stokes_residual_sigma", FIELD, field, "1",
+               "standard deviation of the post-fit residuals"),
     )  # fmt: skip
+
+
+def _operators(layout: Layout) -> tuple[Array, ...]:
+    kernels = (len(layout.regions), *_spectrum(layout.result_degree))
+    return (
+        _whole("mask", MASK, _spectrum(layout.mask_degree), "1", "localisation mask"),
+        _whole("region_kernel", ("region", *RESULT), kernels, "m2",
+               "mass of a region per unit coefficient of surface mass density"),
+    )  # fmt: skip
+
+
+def _members(layout: Layout) -> tuple[Array, ...]:
+    """Return the factors of the ensemble: mean, perturbations, and GIA models if there are any."""
+    result, g = _spectrum(layout.result_degree), len(layout.gia)
     gia = (
-        Array("mass_rate_gia", ("gia", *jr), (g, *result), (1, *result), "kg m-2 yr-1",
+        Array("mass_rate_gia", ("gia", *RESULT), (g, *result), (1, *result), DENSITY_RATE,
               "apparent rate of surface mass density by glacial isostatic adjustment, localised"),
     )  # fmt: skip
-    striped = (
-        whole("mass_rate_destriped_coefficients", jr, result, "kg m-2 yr-1",
-              "rate of surface mass density, destriped, for comparison only"),
+    destriped = (
+        _whole("mass_rate_destriped_coefficients", RESULT, result, DENSITY_RATE,
+               "rate of surface mass density, destriped, for comparison only"),
     )  # fmt: skip
-    sums = (
-        whole("region_mass_rate", ("region",), (r,), "kg yr-1",
-              "rate of mass, mean of the members"),
-        whole("region_mass_rate_covariance", ("region", "region_2"), (r, r), "kg2 yr-2",
-              "population covariance of the members"),
-        whole("region_mass_rate_formal", ("region",), (r,), "kg yr-1",
-              "standard deviation propagated exactly from the fit"),
-        whole("mass_anomaly", ("region", "time"), (r, n), "kg",
-              "mass relative to the mean of the months, GIA removed"),
-        whole("mass_anomaly_sigma", ("region", "time"), (r, n), "kg",
-              "one standard deviation from the post-fit residuals"),
+    return (
+        _whole("mass_rate_coefficients", RESULT, result, DENSITY_RATE,
+               "rate of surface mass density, localised, GIA not removed"),
+        Array("mass_rate_perturbation", ("perturbation", *RESULT), (layout.members, *result),
+              (1, *result), DENSITY_RATE, "perturbation of each member, localised"),
+        *(gia if g else ()),
+        *(destriped if layout.destripe else ()),
     )  # fmt: skip
-    maps = tuple(
-        Array(name, ("y", "x"), (height, width), (rows, width), "kg m-2 yr-1", text)
-        for name, text in (
-            ("mass_rate", "rate of surface mass density, mean of the members"),
-            ("mass_rate_sigma", "standard deviation of the members"),
-            ("mass_rate_gaussian", "mean of the members after a Gaussian filter, for display"),
-            ("mass_rate_destriped", "destriped and Gaussian-filtered mean, for comparison"),
-        )
-        if layout.destripe or name != "mass_rate_destriped"
+
+
+def _sums(layout: Layout) -> tuple[Array, ...]:
+    n, r, degrees = len(layout.epochs), len(layout.regions), (layout.result_degree + 1,)
+    return (
+        _whole("region_mass_rate", ("region",), (r,), "kg yr-1",
+               "rate of mass, mean of the members"),
+        _whole("region_mass_rate_covariance", ("region", "region_2"), (r, r), "kg2 yr-2",
+               "population covariance of the members"),
+        _whole("region_mass_rate_formal", ("region",), (r,), "kg yr-1",
+               "standard deviation propagated exactly from the fit"),
+        _whole("mass_anomaly", ("region", "time"), (r, n), "kg",
+               "mass relative to the mean of the months, GIA removed"),
+        _whole("mass_anomaly_sigma", ("region", "time"), (r, n), "kg",
+               "one standard deviation from the post-fit residuals"),
+        _whole("degree_power", ("degree_result",), degrees, "kg2 m-4 yr-2",
+               "power of the mean member by degree"),
+        _whole("degree_power_spread", ("degree_result",), degrees, "kg2 m-4 yr-2",
+               "variance of the members by degree"),
+    )  # fmt: skip
+
+
+def _maps(layout: Layout) -> tuple[Array, ...]:
+    height, width = len(layout.y), len(layout.x)
+    named = {
+        "mass_rate": "rate of surface mass density, mean of the members",
+        "mass_rate_sigma": "standard deviation of the members",
+        "mass_rate_gaussian": "mean of the members after a Gaussian filter, for display",
+    }
+    if layout.destripe:
+        named["mass_rate_destriped"] = "destriped and Gaussian-filtered mean, for comparison"
+    return tuple(
+        Array(name, ("y", "x"), (height, width), (layout.map_rows, width), DENSITY_RATE, text)
+        for name, text in named.items()
     )
-    return spectra + (gia if g else ()) + (striped if layout.destripe else ()) + sums + maps
 
 
 def create(group: zarr.Group, *, layout: Layout) -> None:
