@@ -7,15 +7,30 @@ import difflib
 import hashlib
 import importlib.resources
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.telemetry import redact
+from pipelines.settings_document import (
+    Document,
+    Mistake,
+    NotYamlError,
+    is_within,
+    read_document,
+)
 from pipelines.settings_gravimetry import GravimetryChoices, GravimetryInputs
-from pipelines.settings_reading import Mistake, plain, read_record, unknown_keys
+from pipelines.settings_reading import (
+    Mistaken,
+    full_keys,
+    placed,
+    plain,
+    read_record,
+    read_text,
+    show,
+    unknown_keys,
+)
 
 LARGEST_FILE = 1_000_000
 """A run file is a page of text [B]; more is a mistake or an attack."""
@@ -85,12 +100,47 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Run:
     Raises
     ------
     SettingsError
-        With every mistake, one a line.
+        With every mistake, one a line, and where it stands.
     """
-    given = _load(path)
-    for override in overrides:
-        _override(given, override)
-    return _checked(_expanded(given), path)
+    try:
+        document = read_document(_text_of(path), overrides)
+    except NotYamlError as error:
+        msg = f"{path}: {error}"
+        raise SettingsError(msg) from error
+    run = _checked(document.values, path.resolve().parent, document.mistakes)
+    if run is None or document.mistakes:
+        raise SettingsError(_refusal(path, document))
+    return run
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file; never more of it than a run file may have."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            msg = f"{path}: found more than {LARGEST_FILE} bytes, expected at most {LARGEST_FILE}"
+            raise SettingsError(msg)
+        return data.decode()
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror}); name an existing run file"
+        raise SettingsError(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"{path}: is not text in UTF-8; expected a YAML run file"
+        raise SettingsError(msg) from error
+
+
+def _refusal(path: Path, document: Document) -> str:
+    """Return every mistake once: what is said of a key is not said again of what it holds."""
+    told: list[Mistake] = []
+    for each in document.mistakes:
+        if not any(is_within(former.key, each.key) for former in told):
+            told.append(each)
+    lines = [f"{path}: {len(told)} mistake(s) in the run file"]
+    for each in told:
+        origin = document.origin(each.key)
+        lines.append(f"  {each} ({origin})" if origin else f"  {each}")
+    return "\n".join(lines)
 
 
 def example(product: str) -> str:
@@ -116,155 +166,78 @@ def example(product: str) -> str:
     >>> print(example("gravimetry").splitlines()[2])
     product: gravimetry
     """
-    name = _product(product, "--example")
-    source = importlib.resources.files("pipelines") / f"settings_{name}_example.yaml"
+    refused = _no_product(product)
+    if refused:
+        msg = f"--example: {refused}"
+        raise SettingsError(msg)
+    source = importlib.resources.files("pipelines") / f"settings_{product}_example.yaml"
     return source.read_text(encoding="utf-8")
 
 
-def _product(product: object, where: str) -> str:
-    """Return the name of a product; refuse what is none, with the nearest one that is."""
+def _no_product(product: object) -> str:
+    """Return why a product cannot be made, with the nearest one that can; empty if it can."""
     if isinstance(product, str) and product in PRODUCTS:
-        return product
-    near = difflib.get_close_matches(str(product), (*PRODUCTS, *CONTRACTED), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near and near[0] != product else ""
+        return ""
+    if product is None:
+        return f"is missing, expected one of {', '.join(PRODUCTS)}"
+    near = _near_product(product)
+    hint = f"; did you mean {near!r}?" if near and near != product else ""
     said = "is not made by this version" if product in CONTRACTED else "is no product"
-    msg = f"{where}: product: {product!r} {said}; expected one of {', '.join(PRODUCTS)}{hint}"
-    raise SettingsError(msg)
+    return f"{show(product)} {said}; expected one of {', '.join(PRODUCTS)}{hint}"
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            msg = f"{path}: found {path.stat().st_size} bytes, expected at most {LARGEST_FILE}"
-            raise SettingsError(msg)
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror}); name an existing run file"
-        raise SettingsError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"{path}: is not text in UTF-8; expected a YAML run file"
-        raise SettingsError(msg) from error
-    given = _parse(text, str(path))
-    if not isinstance(given, dict):
-        msg = f"{path}: found {type(given).__name__}, expected keys and values (YAML)"
-        raise SettingsError(msg)
-    return given
+def _near_product(product: object) -> str:
+    near = difflib.get_close_matches(str(product), (*PRODUCTS, *CONTRACTED), n=1)
+    return near[0] if near else ""
 
 
-def _parse(text: str, name: str) -> Any:
-    """Return YAML as plain objects; keys given twice and aliases are refused.
-
-    Aliases multiply: a page of them stands for more memory than there is.
-    """
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-            if self.check_event(yaml.AliasEvent):
-                msg = f"{name}: found an alias (*name), expected plain values; write them out"
-                raise SettingsError(msg)
-            return super().compose_node(parent, index)
-
-    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-        keys = [str(loader.construct_object(key)) for key, _ in node.value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            line = node.start_mark.line + 1
-            msg = f"{name}: {', '.join(twice)} given twice from line {line} on; keep one"
-            raise SettingsError(msg)
-        return dict(loader.construct_mapping(node, deep=True))
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    try:
-        return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
-    except SettingsError:
-        raise
-    except yaml.YAMLError as error:
-        msg = f"{name}: is not YAML: {error}"
-        raise SettingsError(msg) from error
-    except ValueError as error:  # the constructor of dates, of 2011-02-30
-        msg = f"{name}: holds a date that is none ({error}); expected YYYY-MM-DD"
-        raise SettingsError(msg) from error
-    except RecursionError as error:
-        msg = f"{name}: is nested too deeply; expected three or four levels of keys"
-        raise SettingsError(msg) from error
-
-
-def _override(given: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    if not equals or not name:
-        msg = f"--set {override}: expected KEY=VALUE, such as gravimetry.members=60"
-        raise SettingsError(msg)
-    *path, last = name.split(".")
-    here = given
-    for part in path:
-        if here.get(part) is None:
-            here[part] = {}
-        here = here[part]
-        if not isinstance(here, dict):
-            msg = f"--set {override}: {part!r} holds a value, not keys; see the run file"
-            raise SettingsError(msg)
-    here[last] = _parse(text, f"--set {name}")
-
-
-def _expanded(value: Any) -> Any:
-    """Return the value with ``${NAME}`` replaced by environment variables, in all its texts."""
-    if isinstance(value, dict):
-        return {key: _expanded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expanded(item) for item in value]
-    return re.sub(r"\$\{(\w+)\}", _variable, value) if isinstance(value, str) else value
-
-
-def _variable(match: re.Match[str]) -> str:
-    name = match.group(1)
-    if name not in os.environ:
-        msg = f"${{{name}}}: the environment has no variable {name}; set it, or write the value"
-        raise SettingsError(msg)
-    return os.environ[name]
-
-
-def _checked(given: dict[str, Any], path: Path) -> Run:
-    product = _product(given.get("product"), str(path))
-    roles, choices = PRODUCTS[product]
-    mistakes = unknown_keys(given, (*COMMON, product), "")
-    texts = {key: _text(given, key, mistakes) for key in ("catalogue", "output", "regions")}
+def _checked(given: Mapping[str, Any], folder: Path, mistakes: list[Mistake]) -> Run | None:
+    """Return the run that the values stand for; None if mistakes keep it from being one."""
+    refused = _no_product(given.get("product"))
+    if refused:
+        mistakes.append(Mistake("product", refused))
+    product = _near_product(given.get("product"))
+    is_made = product in PRODUCTS
+    found = unknown_keys(given, (*COMMON, *((product,) if is_made else CONTRACTED)), "")
+    addresses = {key: _address(given, key, folder, mistakes) for key in LOCAL_KEYS}
+    regions = _text(given, "regions", mistakes)
     period = _period(given.get("period"), mistakes)
-    inputs = read_record(roles, given.get("inputs", {}), "inputs", mistakes)
-    section = read_record(choices, given.get(product) or {}, product, mistakes)
-    if not mistakes:
-        mistakes += [Mistake(f"{product}.{key}", said) for key, said in section.conflicts()]
-        mistakes += [Mistake(f"inputs.{key}", said) for key, said in inputs.conflicts()]
-    if mistakes:
-        listed = "\n".join(f"  {mistake}" for mistake in mistakes)
-        msg = f"{path}: {len(mistakes)} mistake(s) in the run file\n{listed}"
-        raise SettingsError(msg)
-    folder = path.resolve().parent
-    addresses = {key: _address(texts[key], folder) for key in LOCAL_KEYS}
-    return Run(
-        product=product,
-        catalogue=addresses["catalogue"],
-        output=addresses["output"],
-        period=period,
-        regions=texts["regions"],
-        inputs=inputs,
-        choices=section,
-    )
+    if not is_made:
+        mistakes += found
+        return None
+    roles, choices = PRODUCTS[product]
+    inputs = read_record(roles, _section(given, "inputs"), "inputs", found)
+    section = read_record(choices, _section(given, product), product, found)
+    mistakes += [placed(each, _keys(product)) for each in found]
+    return Run(product, **addresses, period=period, regions=regions, inputs=inputs, choices=section)
+
+
+def _keys(product: str) -> list[str]:
+    """Return every full key that a run file of a product may have."""
+    roles, choices = PRODUCTS[product]
+    return [*COMMON, *full_keys(roles, "inputs"), *full_keys(choices, product)]
+
+
+def _section(given: Mapping[str, Any], key: str) -> Any:
+    """Return a section; one that is left out or empty holds the defaults."""
+    return {} if given.get(key) is None else given[key]
 
 
 def _text(given: Mapping[str, Any], key: str, mistakes: list[Mistake]) -> str:
-    value = given.get(key)
-    if not isinstance(value, str) or not value:
-        mistakes.append(Mistake(key, f"found {value!r}, expected text"))
-        return ""
-    return value
+    try:
+        if key in given:
+            return read_text(given[key])
+        mistakes.append(Mistake(key, "is missing, expected text"))
+    except Mistaken as mistake:
+        mistakes.append(Mistake(key, str(mistake)))
+    return ""
 
 
 def _period(value: object, mistakes: list[Mistake]) -> tuple[dt.date, dt.date]:
     try:
         first, last = (_day(day) for day in (value if isinstance(value, list) else ()))
     except ValueError:
-        said = f"found {value!r}, expected two dates, [2011-02-01, 2017-06-30]"
+        said = f"found {show(value)}, expected two dates, [2011-02-01, 2017-06-30]"
         mistakes.append(Mistake("period", said))
         return (dt.date.min, dt.date.max)
     if last < first:
@@ -278,8 +251,21 @@ def _day(value: object) -> dt.date:
     return dt.date.fromisoformat(str(value))
 
 
-def _address(text: str, folder: Path) -> str:
-    return text if "://" in text else str((folder / text).resolve())
+def _address(given: Mapping[str, Any], key: str, folder: Path, mistakes: list[Mistake]) -> str:
+    """Return an absolute path or a URL; it is published with the product, so it holds no secret."""
+    text = _text(given, key, mistakes)
+    if not text.isprintable():
+        mistakes.append(Mistake(key, f"found {show(given[key])}, expected printable characters"))
+        return ""
+    if "://" not in text:
+        return str((folder / text).resolve())
+    if redact(text, {}) != text:
+        said = (
+            "holds a user name, password or token, and run.yaml would publish it; remove it and "
+            "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://, ~/.netrc for https://"
+        )
+        mistakes.append(Mistake(key, said))
+    return text
 
 
 def resolved(run: Run) -> str:

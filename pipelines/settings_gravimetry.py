@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pipelines.settings_reading import Bounds, Month
+from pipelines.settings_reading import Bounds, Month, Spelling
 
 Missing = Literal["drop", "interpolate", "refuse", "keep"]
 Term = Literal["bias", "trend", "acceleration", "annual", "semiannual", "s2", "p1", "mission_bias"]
+
+
+def _require_coefficient(name: str) -> None:
+    from pipelines.kernels.gravity.low_degrees import parse_coefficient
+
+    parse_coefficient(name)
+
+
+Coefficient = Annotated[
+    str, Spelling("a coefficient such as C20, S11 or C10_10", _require_coefficient)
+]
 
 
 @dataclass(frozen=True)
@@ -19,6 +31,13 @@ class Mask:
     outer_km: Annotated[float, Bounds("a number of kilometres", 0.0, 5000.0)] = 300.0
     degree: Annotated[int, Bounds("a spherical-harmonic degree", 1, 360)] = 90
 
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return what does not fit together, as (key, message)."""
+        if self.outer_km > self.inner_km:
+            return []
+        said = f"found {self.outer_km:g}, expected more than inner_km {self.inner_km:g}"
+        return [("outer_km", f"{said}; the mask falls from 1 to 0 between them")]
+
 
 @dataclass(frozen=True)
 class LowDegreePolicy:
@@ -28,7 +47,7 @@ class LowDegreePolicy:
     ``missing`` months are dropped, interpolated, kept as the field gives them, or end the run.
     """
 
-    coefficients: tuple[str, ...]
+    coefficients: tuple[Coefficient, ...]
     source: Literal["degree_one", "low_degrees"]
     missing: Missing = "drop"
     from_: Month | None = None
@@ -49,9 +68,25 @@ class LowDegreePolicy:
         found = []
         if not self.coefficients:
             found.append(("coefficients", "is empty, expected names such as C20; or drop the row"))
+        if len(set(self.coefficients)) < len(self.coefficients):
+            found.append(("coefficients", "names a coefficient twice; name each once"))
         if self.from_ is not None and self.to is not None and self.to < self.from_:
             found.append(("to", f"{self.to} is before from {self.from_}; exchange them"))
         return found
+
+
+def _shared(policies: Sequence[LowDegreePolicy]) -> list[tuple[str, str]]:
+    """Return coefficients that two policies replace in the same months, as (key, message)."""
+    found = []
+    for j, later in enumerate(policies):
+        for i, former in enumerate(policies[:j]):
+            begins = max(former.from_ or "", later.from_ or "")
+            ends = min(former.to or "9999-12", later.to or "9999-12")
+            names = [name for name in later.coefficients if name in former.coefficients]
+            if names and begins <= ends:
+                said = f"{', '.join(names)} has a source for the same months in low_degrees[{i}]"
+                found.append((f"[{j}].coefficients", f"{said}; part them by from and to"))
+    return found
 
 
 def _year_of(month: Month, shift: int) -> float:
@@ -115,18 +150,12 @@ class GravimetryChoices:
     def conflicts(self) -> list[tuple[str, str]]:
         """Return what does not fit together, as (key, message)."""
         found = []
-        if self.mask.outer_km <= self.mask.inner_km:
-            said = (
-                f"found {self.mask.outer_km:g}, expected more than inner_km {self.mask.inner_km:g}"
-            )
-            found.append(("mask.outer_km", f"{said}; the mask falls from 1 to 0 between them"))
         lacking = [term for term in ("bias", "trend") if term not in self.terms]
         if lacking:
             found.append(("terms", f"lacks {', '.join(lacking)}; a trend needs both"))
         if len(set(self.terms)) < len(self.terms):
             found.append(("terms", "names a term twice; name each once"))
-        for i, policy in enumerate(self.low_degrees):
-            found += [(f"low_degrees[{i}].{key}", said) for key, said in policy.conflicts()]
+        found += [(f"low_degrees{key}", said) for key, said in _shared(self.low_degrees)]
         return found
 
 
@@ -143,4 +172,10 @@ class GravimetryInputs:
 
     def conflicts(self) -> list[tuple[str, str]]:
         """Return what does not fit together, as (key, message)."""
-        return [] if self.gravity else [("gravity", "is empty, expected a collection of fields")]
+        found = []
+        if not self.gravity:
+            found.append(("gravity", "is empty, expected a collection of fields"))
+        for role, names in (("gravity", self.gravity), ("gia", self.gia)):
+            if len(set(names)) < len(names):
+                found.append((role, "names a collection twice; name each once"))
+        return found

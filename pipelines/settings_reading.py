@@ -10,9 +10,11 @@ import datetime as dt
 import difflib
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
+
+from pipelines.settings_document import Filled, Mistake, below_key
 
 Month = NewType("Month", str)
 """A month as ``YYYY-MM``."""
@@ -28,14 +30,11 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """One thing that is wrong with a run file: the full key, and what to do about it."""
+class Spelling:
+    """What a text is, and a function that raises ``ValueError`` unless it is one."""
 
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.message}"
+    what: str
+    check: Callable[[str], object]
 
 
 class Mistaken(ValueError):  # noqa: N818 - carries mistakes, is not shown itself
@@ -48,7 +47,9 @@ def read_record(kind: type[Any], given: object, key: str, mistakes: list[Mistake
     Parameters
     ----------
     kind : type
-        A frozen dataclass whose annotations say what is allowed.
+        A frozen dataclass whose annotations say what is allowed. If it has a method
+        ``conflicts``, that is asked what does not fit together, as (key, message), once every
+        value could be read.
     given : object
         What the YAML holds at ``key``.
     key : str
@@ -62,20 +63,24 @@ def read_record(kind: type[Any], given: object, key: str, mistakes: list[Mistake
         None if something required could not be read.
     """
     if not isinstance(given, Mapping):
-        mistakes.append(Mistake(key, f"found {_show(given)}, expected keys and values"))
+        mistakes.append(Mistake(key, f"found {show(given)}, expected keys and values"))
         return None
     hints = get_type_hints(kind, include_extras=True)
     names = {field_key(f.name): f for f in dataclasses.fields(kind)}
+    before = len(mistakes)
     mistakes += unknown_keys(given, tuple(names), key)
     values: dict[str, Any] = {}
     for name, field in names.items():
-        full = f"{key}.{name}" if key else name
+        full = below_key(key, name)
         if name in given:
             values[field.name] = read_value(hints[field.name], given[name], full, mistakes)
         elif _is_required(field):
             mistakes.append(Mistake(full, "is missing, expected a value"))
             values[field.name] = None
-    return kind(**values)
+    record = kind(**values)
+    if len(mistakes) == before and hasattr(record, "conflicts"):
+        mistakes += [Mistake(below_key(key, name), said) for name, said in record.conflicts()]
+    return record
 
 
 def field_key(name: str) -> str:
@@ -83,15 +88,47 @@ def field_key(name: str) -> str:
     return name.rstrip("_")
 
 
-def unknown_keys(given: Mapping[Any, Any], known: tuple[str, ...], key: str) -> list[Mistake]:
+@dataclass(frozen=True)
+class UnknownKey(Mistake):
+    """A key that its record does not have."""
+
+
+def unknown_keys(given: Mapping[Any, Any], known: Sequence[str], key: str) -> list[Mistake]:
     """Return a mistake for each key that is not known, with the nearest one that is."""
-    found = []
+    found: list[Mistake] = []
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-            found.append(Mistake(f"{key}.{name}" if key else str(name), f"unknown key; {hint}"))
+            found.append(UnknownKey(below_key(key, name), f"unknown key; {hint}"))
     return found
+
+
+def placed(mistake: Mistake, keys: Sequence[str]) -> Mistake:
+    """Return the mistake; for a right key in a wrong place, with the place where it belongs.
+
+    Examples
+    --------
+    >>> print(placed(UnknownKey("inner_km", "unknown key"), ["gravimetry.mask.inner_km"]))
+    inner_km: unknown key here; did you mean 'gravimetry.mask.inner_km'?
+    """
+    name = mistake.key.rpartition(".")[2]
+    right = [key for key in keys if key.rpartition(".")[2] == name]
+    if not isinstance(mistake, UnknownKey) or not right:
+        return mistake
+    return Mistake(mistake.key, f"unknown key here; did you mean {right[0]!r}?")
+
+
+def full_keys(kind: type[Any], key: str) -> list[str]:
+    """Return the full keys of a record at ``key`` and of the records in it."""
+    hints = get_type_hints(kind, include_extras=True)
+    keys: list[str] = []
+    for item in dataclasses.fields(kind):
+        full = below_key(key, field_key(item.name))
+        keys.append(full)
+        if dataclasses.is_dataclass(hints[item.name]):
+            keys += full_keys(hints[item.name], full)
+    return keys
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -115,7 +152,7 @@ def _read_list(hint: Any, given: object, key: str, mistakes: list[Mistake]) -> t
     single = isinstance(given, str)
     items = [given] if single else given
     if not isinstance(items, list):
-        mistakes.append(Mistake(key, f"found {_show(given)}, expected a list"))
+        mistakes.append(Mistake(key, f"found {show(given)}, expected a list"))
         return ()
     return tuple(
         read_value(hint, item, key if single else f"{key}[{i}]", mistakes)
@@ -127,62 +164,106 @@ def _read_scalar(hint: Any, given: object) -> Any:
     origin = get_origin(hint)
     if origin in {Union, types.UnionType}:
         inner = next(option for option in get_args(hint) if option is not type(None))
-        return None if given is None else _read_scalar(inner, given)
+        return None if _meaning(given) is None else _read_scalar(inner, given)
     if origin is Annotated:
-        kind, bounds = get_args(hint)
-        return _read_number(kind, bounds, given)
+        kind, rule = get_args(hint)
+        return _read_spelt(rule, given) if kind is str else _read_number(kind, rule, given)
     if origin is Literal:
         return _read_choice(get_args(hint), given)
     if hint is Month:
         return _read_month(given)
-    wanted = {str: "text", bool: "true or false", dt.date: "a date, YYYY-MM-DD"}[hint]
-    if hint is dt.date and isinstance(given, str):
-        return _read_date(given)
-    if not isinstance(given, hint) or isinstance(given, dt.datetime):
-        msg = f"found {_show(given)}, expected {wanted}"
+    return {str: read_text, bool: _read_truth}[hint](given)
+
+
+def read_text(given: object) -> str:
+    """Return text that says something."""
+    if not isinstance(given, str):
+        msg = f"found {show(given)}, expected text"
         raise Mistaken(msg)
-    return given
+    if not given.strip():
+        msg = f"found {show(given)}, which is empty; expected text"
+        raise Mistaken(msg)
+    return str(given)
+
+
+def _read_spelt(rule: Spelling, given: object) -> str:
+    text = read_text(given)
+    try:
+        rule.check(text)
+    except ValueError as error:
+        msg = f"found {show(given)}, expected {rule.what}"
+        raise Mistaken(msg) from error
+    return text
+
+
+def _read_truth(given: object) -> bool:
+    meaning = _meaning(given)
+    if not isinstance(meaning, bool):
+        msg = f"found {show(given)}, expected true or false"
+        raise Mistaken(msg)
+    return meaning
+
+
+def _meaning(given: object) -> object:
+    """Return what text of the environment means where no text is wanted: ``30`` is a number."""
+    if not isinstance(given, Filled):
+        return given
+    import yaml
+
+    try:
+        meaning: object = yaml.safe_load(given)
+    except (yaml.YAMLError, ValueError):
+        return given
+    return meaning if meaning is None or isinstance(meaning, bool | int | float) else given
 
 
 def _read_number(kind: type[Any], bounds: Bounds, given: object) -> float | int:
     allowed = (int,) if kind is int else (int, float)
     expected = f"{bounds.what} from {bounds.least:g} to {bounds.most:g}"
-    if isinstance(given, bool) or not isinstance(given, allowed):
+    number = _meaning(given)
+    if isinstance(number, bool) or not isinstance(number, allowed):
         whole = ", whole" if kind is int else ""
-        msg = f"found {_show(given)}, expected {expected}{whole}; the unit is in the key"
+        msg = f"found {show(given)}, expected {expected}{whole}; the unit is in the key"
         raise Mistaken(msg)
-    if not bounds.least <= given <= bounds.most:
-        msg = f"found {given:g}, expected {expected}"
+    if not bounds.least <= number <= bounds.most:
+        msg = f"found {show(given)}, expected {expected}"
         raise Mistaken(msg)
-    return float(given) if kind is float else int(given)
+    return float(number) if kind is float else int(number)
 
 
 def _read_choice(options: tuple[Any, ...], given: object) -> Any:
     if given not in options:
         near = difflib.get_close_matches(str(given), [str(o) for o in options], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        msg = f"found {_show(given)}, expected {' | '.join(map(str, options))}{hint}"
+        msg = f"found {show(given)}, expected {' | '.join(map(str, options))}{hint}"
         raise Mistaken(msg)
-    return given
+    return next(option for option in options if option == given)
 
 
 def _read_month(given: object) -> str:
     if not isinstance(given, str) or not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", given):
-        msg = f"found {_show(given)}, expected a month, YYYY-MM"
+        msg = f"found {show(given)}, expected a month, YYYY-MM"
         raise Mistaken(msg)
-    return given
+    return str(given)
 
 
-def _read_date(given: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(given)
-    except ValueError as error:
-        msg = f"found {_show(given)}, expected a date, YYYY-MM-DD"
-        raise Mistaken(msg) from error
+def show(given: object) -> str:
+    """Return a value as people wrote it, cut where it is long.
 
-
-def _show(given: object) -> str:
-    text = repr(given)
+    Examples
+    --------
+    >>> show([dt.date(2011, 2, 1), "soon"])
+    "[2011-02-01, 'soon']"
+    """
+    if isinstance(given, list):
+        text = f"[{', '.join(map(show, given))}]"
+    elif isinstance(given, dt.date):
+        text = given.isoformat()
+    else:
+        try:
+            text = repr(given)
+        except ValueError:  # a whole number beyond sys.get_int_max_str_digits()
+            text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -194,6 +275,4 @@ def plain(record: Any) -> Any:
         return {k: plain(v) for k, v in pairs if not (k in optional and v is None)}
     if isinstance(record, tuple):
         return [plain(item) for item in record]
-    if isinstance(record, dt.date):
-        return record.isoformat()
     return record
