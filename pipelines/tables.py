@@ -83,7 +83,8 @@ def read_rows(data: bytes) -> list[Row]:
     Raises
     ------
     TableError
-        Other columns, a short line, or a field that is no date or number.
+        Other columns, a short line, a field that is no date or number, a period that ends before
+        it begins, or an uncertainty below zero.
     """
     try:
         lines = list(csv.reader(io.StringIO(data.decode())))
@@ -100,7 +101,7 @@ def read_rows(data: bytes) -> list[Row]:
 def _row(number: int, line: list[str]) -> Row:
     try:
         product, quantity, region_set, region, start, end, value, sigma, unit, note = line
-        return Row(
+        row = Row(
             product,
             quantity,
             region_set,
@@ -115,3 +116,18 @@ def _row(number: int, line: list[str]) -> Row:
     except ValueError as error:
         msg = f"line {number}: {error}; expected {', '.join(COLUMNS)}"
         raise TableError(msg) from error
+    _require_sense(number, row)
+    return row
+
+
+def _require_sense(number: int, row: Row) -> None:
+    """Refuse what no table of ours says; NaN is not measured, and passes."""
+    if row.period_end < row.period_start:
+        ends = f"found {row.period_start} to {row.period_end}"
+        msg = f"line {number}: {ends}, expected a period that ends after it begins; exchange them"
+        raise TableError(msg)
+    if row.uncertainty < 0.0:
+        msg = (
+            f"line {number}: found uncertainty {row.uncertainty:g}, expected 0 or more (one sigma)"
+        )
+        raise TableError(msg)
