@@ -7,7 +7,7 @@ status  means
 1       a defect of ours; one line says so and names a file that holds the traceback
 2       the request or an input is wrong; the message says what to change
 3       the run ended with some failed keys; the results of the others are published
-130     interrupted; the same command resumes
+130     interrupted, or nobody reads the output any more; the same command resumes
 ======= ==========================================================================
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import sys
 import tempfile
@@ -80,21 +81,51 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> None:
         """Run the command and leave with its status."""
         try:
+            answer = self._answer(ctx)
+            _print_json(ctx, answer)
+        except BrokenPipeError:
+            if not _is_unread():
+                raise
+            _silence_output()
+            answer = Answer(INTERRUPTED)
+        ctx.exit(answer.status)
+
+    def _answer(self, ctx: click.Context) -> Answer:
+        """Run the command; what it raises becomes an answer, told on standard error."""
+        try:
             with _terminated_as_interrupted():
                 answer = super().invoke(ctx)
-        except (click.exceptions.Exit, BrokenPipeError):
+        except click.exceptions.Exit:
             raise
         except click.ClickException as error:
             _print_json(ctx, Answer(MISTAKE, _told(error, error.format_message())))
             raise
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted; what is finished is kept, the same command resumes", err=True)
-            answer = Answer(INTERRUPTED, {"error": "interrupted"})
-        except Exception as error:  # noqa: BLE001 - nothing may reach people as a traceback
-            answer = _failure(error, debug=ctx.meta["nunatak.debug"])
-        answer = answer if isinstance(answer, Answer) else Answer()
-        _print_json(ctx, answer)
-        ctx.exit(answer.status)
+            return Answer(INTERRUPTED, {"error": "interrupted"})
+        except Exception as error:  # nothing may reach people as a traceback
+            if isinstance(error, BrokenPipeError) and _is_unread():
+                raise
+            return _failure(error, debug=ctx.meta["nunatak.debug"])
+        return answer if isinstance(answer, Answer) else Answer()
+
+
+def _is_unread() -> bool:
+    """Whether whoever read standard output has gone, as ``head`` does."""
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):  # not a file: a test, or a program that embeds this one
+        return False
+    watched = select.poll()
+    watched.register(output, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in watched.poll(0))
+
+
+def _silence_output() -> None:
+    """Send to nowhere what nobody reads, or Python would complain of it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import products, reporting, truth
+from pipelines.commands import columns, products, reporting, truth
 from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
 from pipelines.commands.ingest import ingest_all
 from pipelines.commands.run import log_receipt
@@ -105,7 +105,8 @@ def _compared(world: Antarctica, plan: Plan, outcome: Outcome) -> list[dict[str,
     rows = reporting.region_rows(plan.output)
     seen = truth.seen_mass_rates(world, plan.output, j_max=J_MAX)
     compared = truth.compare(world.basin_mass_rates(), seen, rows)
-    click.echo("\n".join(truth.comparison_lines(compared, j_max=J_MAX)))
+    columns.show(truth.HEADER, truth.cells(compared), numbers=truth.HEADER[1:])
+    click.echo("\n".join(truth.explanation(j_max=J_MAX)))
     return [{**dataclasses.asdict(each), "z": each.z} for each in compared]
 
 

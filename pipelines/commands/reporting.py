@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipelines.commands import columns
+
 if TYPE_CHECKING:
     from pipelines.lifecycle import Outcome, Plan
     from pipelines.tables import Row
@@ -54,12 +56,16 @@ def region_rows(output: str) -> list[Row]:
     return tables.read_rows(object_store.read_bytes(path))
 
 
-def group_lines(rows: list[Row]) -> Iterator[str]:
-    """Yield a short table: one line per group of regions, with one standard deviation."""
-    for row in rows:
-        if row.region in GROUPS:
-            number = f"{row.value:10.1f} ± {row.uncertainty:6.1f} {row.unit}"
-            yield f"  {row.region:<8} {row.quantity:<20} {number}"
+def show_groups(rows: list[Row]) -> None:
+    """Print a short table: a line per group of regions, with one standard deviation."""
+    cells = [
+        (row.region, row.quantity, f"{row.value:.1f}", f"± {row.uncertainty:.1f}", row.unit)
+        for row in rows
+        if row.region in GROUPS
+    ]
+    if cells:
+        header = ("region", "quantity", "value", "sigma", "unit")
+        columns.show(header, cells, numbers=("value", "sigma"))
 
 
 def facts(plan: Plan, outcome: Outcome) -> dict[str, Any]:

@@ -57,6 +57,6 @@ def log_receipt(receipt: Receipt) -> None:
 def conclude(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """Print the short table of the results, failures, and where everything is."""
     rows = reporting.region_rows(plan.output) if reporting.is_shown(plan, outcome) else []
-    for line in (*reporting.group_lines(rows), *reporting.outcome_lines(plan, outcome)):
-        click.echo(line)
+    reporting.show_groups(rows)
+    click.echo("\n".join(reporting.outcome_lines(plan, outcome)))
     return reporting.region_facts(rows)

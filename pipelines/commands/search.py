@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.commands import columns
 from pipelines.commands.answers import Answer, common_options
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def search_command(
         limit=limit,
     )
     rows = [row(item) for item in items]
-    click.echo("\n".join(table([HEADER, *rows])))
+    columns.show(HEADER, rows)
     click.echo(f"{len(rows)} items", err=True)
     facts = [dict(zip(HEADER, each, strict=True)) for each in rows]
     return Answer(facts={"catalogue": opened.url, "count": len(rows), "items": facts})
@@ -122,13 +123,3 @@ def row(item: pystac.Item) -> tuple[str, str, str, str]:
         for key in ("start_datetime", "end_datetime")
     )
     return item.id, item.collection_id or "", start, end
-
-
-def table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Return rows as aligned lines, the first one as a header."""
-    widths = [max(len(each[column]) for each in rows) for column in range(len(rows[0]))]
-    lines = []
-    for each in rows:
-        cells = (cell.ljust(width) for cell, width in zip(each, widths, strict=True))
-        lines.append("  ".join(cells).rstrip())
-    return lines

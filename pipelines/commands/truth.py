@@ -104,15 +104,29 @@ def compare(
     ]
 
 
-def comparison_lines(compared: Sequence[Compared], *, j_max: int) -> Iterator[str]:
-    """Yield a line per region, and what the columns mean."""
-    yield f"{'region':<8} {'truth':>8} {'seen':>8} {'result':>8} {'± sigma':>9} {'z':>6}   [Gt/yr]"
-    for each in compared:
-        yield (
-            f"{each.region:<8} {each.truth:8.1f} {each.seen:8.1f} {each.value:8.1f} "
-            f"± {each.uncertainty:7.1f} {each.z:6.1f}"
+HEADER = ("region", "truth", "seen", "result", "sigma", "z")
+"""Columns of the comparison, all but the first and the last in Gt/yr."""
+
+
+def cells(compared: Sequence[Compared]) -> list[tuple[str, ...]]:
+    """Return a row of text per region, in the order of ``HEADER``."""
+    return [
+        (
+            each.region,
+            f"{each.truth:.1f}",
+            f"{each.seen:.1f}",
+            f"{each.value:.1f}",
+            f"± {each.uncertainty:.1f}",
+            f"{each.z:.1f}",
         )
+        for each in compared
+    ]
+
+
+def explanation(*, j_max: int) -> Iterator[str]:
+    """Yield what the columns mean for fields of degree ``j_max``."""
     yield from (
+        "Mass change in Gt/yr; sigma is one standard deviation.",
         f"A field of degree {j_max} cannot tell apart what is closer than {20_000 / j_max:.0f} km:",
         "mass of a basin shows partly in its neighbours and in the sea (truth against seen).",
         "Sigma holds errors of measurement and not this leakage; z is (result − seen) / sigma.",

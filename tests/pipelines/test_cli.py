@@ -1,5 +1,6 @@
 """What people and scripts see of each command: words, JSON, exit status."""
 
+import contextlib
 import datetime as dt
 import errno
 import json
@@ -7,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,7 @@ from cluster.ledger import Receipt
 from cluster.store_errors import StoreError
 from pipelines import settings, tables
 from pipelines.cli import main
-from pipelines.commands import products, truth
+from pipelines.commands import columns, products, truth
 from pipelines.flows.gravimetry_inputs import InputError
 from pipelines.kernels.gravity.stokes import EpochError
 from pipelines.lifecycle import InputItem, Outcome, Plan, Stage
@@ -29,6 +31,8 @@ from stac.catalogue import CatalogueError
 from tests.fixtures.seaweed import S3Store
 
 DAY = dt.date(2011, 2, 1)
+SCRIPT = "from pipelines.cli import main; main(prog_name='nunatak')"
+NUNATAK = [sys.executable, "-c", SCRIPT]
 FLOW = "tests_fake_flow"
 
 
@@ -455,6 +459,70 @@ def test_search_refuses_what_cannot_be_asked(
     assert said in result.stderr
 
 
+def on_a_terminal(*arguments: str | Path) -> str:
+    """Run nunatak with a terminal for standard output; return what is shown there."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 60))
+    with subprocess.Popen(
+        [*NUNATAK, *map(str, arguments)], stdout=theirs, stderr=subprocess.PIPE
+    ) as running:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # of a terminal whose other end is closed
+            while part := os.read(ours, 4096):
+                shown += part
+        os.close(ours)
+    assert running.returncode == 0
+    return shown.decode()
+
+
+def test_a_terminal_sees_a_drawn_table_with_whole_cells(catalogue: Path) -> None:
+    shown = on_a_terminal("search", "--catalogue", catalogue)
+
+    assert "─" in shown
+    assert "ice" in shown
+
+
+def test_a_drawn_table_folds_long_cells_and_knows_no_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    columns.show(["id", "n"], [["[red]" + 30 * "x", "1"]], numbers=["n"])
+
+    shown = capsys.readouterr().out
+    assert "[red]" in shown
+    assert shown.count("x") == 30
+
+
+def test_a_broken_pipe_elsewhere_is_a_defect(run_file: Path, flow: SimpleNamespace) -> None:
+    flow.made = fake_plan(flow.made.output, ends=BrokenPipeError(errno.EPIPE, "to a worker"))
+
+    result = nunatak("run", run_file, "--json")
+
+    assert result.exit_code == 1
+    assert "has a defect: BrokenPipeError" in result.stderr
+    Path(last_line(result)["traceback"]).unlink()
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--example", "gravimetry"], ["search"]])
+def test_output_that_nobody_reads_is_no_defect(catalogue: Path, arguments: list[str]) -> None:
+    where = ["--catalogue", str(catalogue), "--json"] if arguments == ["search"] else []
+    ours, theirs = os.pipe()
+    os.close(ours)
+
+    with subprocess.Popen(
+        [*NUNATAK, *arguments, *where], stdout=theirs, stderr=subprocess.PIPE, text=True
+    ) as running:
+        os.close(theirs)
+        _, told = running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert "Traceback" not in told
+    assert "Exception" not in told
+
+
 def test_search_of_no_catalogue_is_refused(tmp_path: Path) -> None:
     result = nunatak("search", "--catalogue", tmp_path / "nowhere")
 
@@ -474,7 +542,7 @@ def test_truth_is_set_beside_every_region_once() -> None:
     expected: Mapping[str, float] = {"1": 4.0, "AIS": 11.0, "nowhere": 0.0}
 
     compared = truth.compare(expected, {"1": 3.0, "AIS": 9.0, "nowhere": 0.0}, rows)
-    lines = list(truth.comparison_lines(compared, j_max=60))
+    lines = columns.aligned(truth.HEADER, truth.cells(compared))
 
     assert [(each.region, each.value, each.z) for each in compared] == [
         ("1", 5.0, 1.0),
@@ -502,8 +570,7 @@ def test_the_demo_finds_the_truth_and_resumes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_same_command_resumes(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole group of processes, as from a terminal."""
-    script = "from pipelines.cli import main; main(prog_name='nunatak')"
-    command = [sys.executable, "-c", script, "demo", "--output", str(tmp_path / "demo")]
+    command = [*NUNATAK, "demo", "--output", str(tmp_path / "demo")]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as running:
