@@ -130,4 +130,6 @@ def explanation(*, j_max: int) -> Iterator[str]:
         f"A field of degree {j_max} cannot tell apart what is closer than {20_000 / j_max:.0f} km:",
         "mass of a basin shows partly in its neighbours and in the sea (truth against seen).",
         "Sigma holds errors of measurement and not this leakage; z is (result − seen) / sigma.",
+        "The noise is striped and the members take coefficients as independent, as the paper does,",
+        "so basins scatter somewhat more than sigma says.",
     )
