@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 DATES = NDArray[np.datetime64]
 T = TypeVar("T")
 
+POLYGONS = ("basins", "boundaries")
+KINDS = {
+    "gravity": ("grace-l2",),
+    "degree_one": ("degree-one",),
+    "low_degrees": ("low-degrees",),
+    "love_numbers": ("love-numbers",),
+    "gia": ("gia",),
+    "regions": POLYGONS,
+    "grounded_ice": POLYGONS,
+}
+"""Kinds of collection that can play each role."""
+
 LONGEST_MONTH = np.timedelta64(100, "D")
 """Windows beyond this are no months; the longest of CSR RL06 has 41 days."""
 
@@ -128,6 +140,8 @@ def resolve(run: Run) -> GravimetryInputs:
     love = _single(catalogue, run.inputs.love_numbers, "love_numbers")
     months = _months(run, fields, (start, end), sources, love)
     gia = tuple(i for name in run.inputs.gia for i in _all(catalogue, name, "gia"))
+    _require_degree(gia, "gia", run.choices.j_max)
+    _require_degree(fields, "gravity", run.choices.j_max)
     regions = _single(catalogue, run.regions, "regions")
     grounded = _single(catalogue, run.inputs.grounded_ice, "grounded_ice")
     roles = [("gravity", i) for i in fields] + list(sources.items())
@@ -163,7 +177,32 @@ def _all(catalogue: Catalogue, name: str, role: str) -> list[pystac.Item]:
     if not found:
         msg = f"inputs.{role}: nothing found for {name!r} in {catalogue.url}; ingest it first"
         raise InputError(msg)
+    _require_kind(found, name, role)
     return sorted(found, key=lambda item: item.id)
+
+
+def _require_kind(items: Sequence[pystac.Item], name: str, role: str) -> None:
+    """Refuse a collection that holds something else than its role needs."""
+    for item in items:
+        kind = str(item.properties.get("nunatak:kind"))
+        if kind not in KINDS[role]:
+            msg = (
+                f"inputs.{role}: {name!r} holds {item.id} of kind {kind!r}, expected "
+                f"{' or '.join(KINDS[role])}; are two inputs exchanged?"
+            )
+            raise InputError(msg)
+
+
+def _require_degree(items: Sequence[pystac.Item], role: str, j_max: int) -> None:
+    """Refuse fields that end before the degree that the run uses."""
+    for item in items:
+        held = int(item.properties.get("nunatak:max_degree", j_max))
+        if held < j_max:
+            msg = (
+                f"inputs.{role}: {item.id} ends at degree {held}, the run uses {j_max}; lower "
+                f"gravimetry.j_max to {held}, or use fields of a higher degree"
+            )
+            raise InputError(msg)
 
 
 def _single(catalogue: Catalogue, name: str, role: str) -> pystac.Item:

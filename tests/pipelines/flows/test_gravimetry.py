@@ -370,3 +370,19 @@ def test_a_static_field_among_the_months_is_refused_by_name(
 
     with pytest.raises(InputError, match=r"GOCO06s_l20: .*a static field does not belong"):
         gravimetry.plan(settings.read(path))
+
+
+def test_exchanged_inputs_are_refused_with_the_kind_that_was_found(write_run: WriteRun) -> None:
+    path = write_run(inputs={"love_numbers": "gia"})
+
+    with pytest.raises(InputError, match=r"of kind 'gia', expected love-numbers"):
+        gravimetry.plan(settings.read(path))
+
+
+def test_a_degree_beyond_the_fields_is_refused_before_anything_is_computed(
+    write_run: WriteRun,
+) -> None:
+    path = write_run(gravimetry={"j_max": DEGREE + 1})
+
+    with pytest.raises(InputError, match=rf"ends at degree {DEGREE}, the run uses {DEGREE + 1}"):
+        gravimetry.plan(settings.read(path))
