@@ -129,9 +129,7 @@ def explanation(*, j_max: int) -> Iterator[str]:
         "Mass change in Gt/yr; sigma is one standard deviation.",
         f"A field of degree {j_max} cannot tell apart what is closer than {20_000 / j_max:.0f} km:",
         "mass of a basin shows partly in its neighbours and in the sea (truth against seen).",
-        "Sigma holds errors of measurement, coefficients taken as independent, and not this leakage.",
-        "The errors here are striped, as those of real fields: z, (result − seen) / sigma, scatters",
-        "by about 1.5 for single basins and 1.2 for all of Antarctica (docs/gravimetry.md, Limits).",
-        "The noise is striped and the members take coefficients as independent, as the paper does,",
-        "so basins scatter somewhat more than sigma says.",
+        "Sigma holds errors of measurement and not this leakage; z is (result − seen) / sigma.",
+        "The noise is striped and the members take coefficients as independent, as the paper does:",
+        "z scatters by about 1.5 for basins, 1.2 for AIS (docs/gravimetry.md, Limits).",
     )
