@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import settings
+from pipelines.flows import catalogue_inputs, gravimetry_mask, regions
 from pipelines.flows import gravimetry_arrays as arrays
 from pipelines.flows import gravimetry_inputs as inputs
-from pipelines.flows import gravimetry_regions as regions
 from pipelines.flows import gravimetry_results as results
 from pipelines.flows import gravimetry_stages as stages
+from pipelines.flows.product_arrays import PARTS
 from pipelines.kernels import trends
 from pipelines.kernels.gravity import filters, love_numbers, stokes
 from pipelines.lifecycle import MIB, ByKind, Plan, Stage
@@ -47,14 +48,14 @@ def plan(run: Run) -> Plan:
 
     Raises
     ------
-    pipelines.flows.gravimetry_inputs.InputError, stac.contracts.ContractError
+    pipelines.flows.catalogue_inputs.InputError, stac.contracts.ContractError
         The catalogue does not hold what the run file asks for.
     """
     found = inputs.resolve(run)
     there = np.array([not month.low_degrees.dropped for month in found.months])
     trends.require_resolvable(found.epochs[there], model=time_model(run))
     layout = _layout(run, found)
-    identity = inputs.identity(found)
+    identity = catalogue_inputs.identity(found.items)
     return Plan(
         product="gravimetry",
         output=run.output,
@@ -146,7 +147,7 @@ def _stages(run: Run, found: inputs.GravimetryInputs, layout: arrays.Layout) -> 
 
 
 def _spectrum_bytes(degree: int) -> int:
-    return 8 * arrays.PARTS * (degree + 1) ** 2
+    return 8 * PARTS * (degree + 1) ** 2
 
 
 def _factor_keys(layout: arrays.Layout) -> tuple[str, ...]:
@@ -158,15 +159,15 @@ def _factor_keys(layout: arrays.Layout) -> tuple[str, ...]:
 
 def _prepare(run: Run, found: inputs.GravimetryInputs) -> ByKind:
     choices = run.choices
-    mask = regions.MaskJob(
-        inputs.source_of(found.grounded_ice),
+    mask = gravimetry_mask.MaskJob(
+        catalogue_inputs.source_of(found.grounded_ice),
         degree=choices.mask.degree,
         inner_km=choices.mask.inner_km,
         outer_km=choices.mask.outer_km,
         reading=choices.latitude,
     )
     kernels = regions.KernelJob(
-        inputs.source_of(found.regions),
+        catalogue_inputs.source_of(found.regions),
         spacing_m=1_000.0 * choices.region_spacing_km,
         degree=choices.result_degree,
         reading=choices.latitude,
@@ -186,7 +187,7 @@ def _localise(
         members=choices.members,
         seed=choices.seed,
         centred=choices.centred,
-        gia=tuple(inputs.source_of(item) for item in found.gia),
+        gia=tuple(catalogue_inputs.source_of(item) for item in found.gia),
         j_max=choices.j_max,
         result_degree=choices.result_degree,
     )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.flows import product_arrays
+from pipelines.flows.product_arrays import (
+    DENSITY_RATE,
+    SPECTRUM,
+    Array,
+    coordinate,
+    labels,
+    polar_axes,
+    spectrum,
+    whole,
+)
+
 if TYPE_CHECKING:
     import zarr
-
-PARTS = 2
-"""Cosine and sine coefficients, C and S."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +47,13 @@ class Layout:
 
     def bytes(self) -> int:
         """Return the size of all arrays, uncompressed [B]."""
-        return sum(8 * int(np.prod(array.shape)) for array in variables(self))
+        return sum(array.bytes() for array in variables(self))
 
 
-@dataclass(frozen=True)
-class Array:
-    """One array of the product."""
-
-    name: str
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    unit: str
-    long_name: str
-
-
-FIELD = ("part", "degree", "order")
+FIELD = SPECTRUM
 MASK = ("part", "degree_mask", "order_mask")
 RESULT = ("part", "degree_result", "order_result")
 """Dimensions of spectra: of the months, of the mask, and of what was multiplied by it."""
-
-DENSITY_RATE = "kg m-2 yr-1"
-
-
-def _spectrum(size: int) -> tuple[int, int, int]:
-    return (PARTS, size + 1, size + 1)
-
-
-def _whole(name: str, dims: tuple[str, ...], shape: tuple[int, ...], *about: str) -> Array:
-    """Return an array of one chunk: one key writes all of it."""
-    return Array(name, dims, shape, shape, *about)
 
 
 def variables(layout: Layout) -> tuple[Array, ...]:
@@ -78,42 +63,42 @@ def variables(layout: Layout) -> tuple[Array, ...]:
 
 
 def _months(layout: Layout) -> tuple[Array, ...]:
-    n, p, field = len(layout.epochs), len(layout.parameters), _spectrum(layout.j_max)
+    n, p, field = len(layout.epochs), len(layout.parameters), spectrum(layout.j_max)
     return (
         Array("stokes", ("time", *FIELD), (n, *field), (1, *field), "1",
               "monthly Stokes coefficients"),
         Array("stokes_sigma", ("time", *FIELD), (n, *field), (1, *field), "1",
               "formal standard deviation of the monthly coefficients"),
-        _whole("stokes_parameters", ("parameter", *FIELD), (p, *field), "1", "fitted time model"),
-        _whole("stokes_parameters_sigma", ("parameter", *FIELD), (p, *field), "1",
+        whole("stokes_parameters", ("parameter", *FIELD), (p, *field), "1", "fitted time model"),
+        whole("stokes_parameters_sigma", ("parameter", *FIELD), (p, *field), "1",
                "one standard deviation, formal, scaled by the post-fit residuals"),
-        _whole("stokes_residual_sigma", FIELD, field, "1",
+        whole("stokes_residual_sigma", FIELD, field, "1",
                "standard deviation of the post-fit residuals"),
     )  # fmt: skip
 
 
 def _operators(layout: Layout) -> tuple[Array, ...]:
-    kernels = (len(layout.regions), *_spectrum(layout.result_degree))
+    kernels = (len(layout.regions), *spectrum(layout.result_degree))
     return (
-        _whole("mask", MASK, _spectrum(layout.mask_degree), "1", "localisation mask"),
-        _whole("region_kernel", ("region", *RESULT), kernels, "m2",
+        whole("mask", MASK, spectrum(layout.mask_degree), "1", "localisation mask"),
+        whole("region_kernel", ("region", *RESULT), kernels, "m2",
                "mass of a region per unit coefficient of surface mass density"),
     )  # fmt: skip
 
 
 def _members(layout: Layout) -> tuple[Array, ...]:
     """Return the factors of the ensemble: mean, perturbations, and GIA models if there are any."""
-    result, g = _spectrum(layout.result_degree), len(layout.gia)
+    result, g = spectrum(layout.result_degree), len(layout.gia)
     gia = (
         Array("mass_rate_gia", ("gia", *RESULT), (g, *result), (1, *result), DENSITY_RATE,
               "apparent rate of surface mass density by glacial isostatic adjustment, localised"),
     )  # fmt: skip
     destriped = (
-        _whole("mass_rate_destriped_coefficients", RESULT, result, DENSITY_RATE,
+        whole("mass_rate_destriped_coefficients", RESULT, result, DENSITY_RATE,
                "rate of surface mass density, destriped, for comparison only"),
     )  # fmt: skip
     return (
-        _whole("mass_rate_coefficients", RESULT, result, DENSITY_RATE,
+        whole("mass_rate_coefficients", RESULT, result, DENSITY_RATE,
                "rate of surface mass density, localised, GIA not removed"),
         Array("mass_rate_perturbation", ("perturbation", *RESULT), (layout.members, *result),
               (1, *result), DENSITY_RATE, "perturbation of each member, localised"),
@@ -125,19 +110,19 @@ def _members(layout: Layout) -> tuple[Array, ...]:
 def _sums(layout: Layout) -> tuple[Array, ...]:
     n, r, degrees = len(layout.epochs), len(layout.regions), (layout.result_degree + 1,)
     return (
-        _whole("region_mass_rate", ("region",), (r,), "kg yr-1",
+        whole("region_mass_rate", ("region",), (r,), "kg yr-1",
                "rate of mass, mean of the members"),
-        _whole("region_mass_rate_covariance", ("region", "region_2"), (r, r), "kg2 yr-2",
+        whole("region_mass_rate_covariance", ("region", "region_2"), (r, r), "kg2 yr-2",
                "population covariance of the members"),
-        _whole("region_mass_rate_formal", ("region",), (r,), "kg yr-1",
+        whole("region_mass_rate_formal", ("region",), (r,), "kg yr-1",
                "standard deviation propagated exactly from the fit"),
-        _whole("mass_anomaly", ("region", "time"), (r, n), "kg",
+        whole("mass_anomaly", ("region", "time"), (r, n), "kg",
                "mass relative to the mean of the months, GIA removed"),
-        _whole("mass_anomaly_sigma", ("region", "time"), (r, n), "kg",
+        whole("mass_anomaly_sigma", ("region", "time"), (r, n), "kg",
                "one standard deviation from the post-fit residuals"),
-        _whole("degree_power", ("degree_result",), degrees, "kg2 m-4 yr-2",
+        whole("degree_power", ("degree_result",), degrees, "kg2 m-4 yr-2",
                "power of the mean member by degree"),
-        _whole("degree_power_spread", ("degree_result",), degrees, "kg2 m-4 yr-2",
+        whole("degree_power_spread", ("degree_result",), degrees, "kg2 m-4 yr-2",
                "variance of the members by degree"),
     )  # fmt: skip
 
@@ -159,20 +144,7 @@ def _maps(layout: Layout) -> tuple[Array, ...]:
 
 def create(group: zarr.Group, *, layout: Layout) -> None:
     """Create the empty arrays (missing = NaN) and write the coordinates."""
-    group.attrs.update({"Conventions": "CF-1.11", **layout.attributes})
-    for array in variables(layout):
-        attributes: dict[str, Any] = {"units": array.unit, "long_name": array.long_name}
-        if array.dims == ("y", "x"):
-            attributes["grid_mapping"] = "crs"
-        group.create_array(
-            array.name,
-            shape=array.shape,
-            chunks=array.chunks,
-            dtype="float64",
-            fill_value=float("nan"),
-            dimension_names=array.dims,
-            attributes=attributes,
-        )
+    product_arrays.create(group, variables(layout), layout.attributes)
     _coordinates(group, layout)
 
 
@@ -182,48 +154,17 @@ def _coordinates(group: zarr.Group, layout: Layout) -> None:
     middle = layout.start + (layout.end - layout.start) / 2
     since = "days since 2000-01-01"
     bounds = np.stack([layout.start - origin, layout.end - origin], axis=-1) / day
-    _coordinate(group, "time", ("time",), (middle - origin) / day,
+    coordinate(group, "time", ("time",), (middle - origin) / day,
                 {"units": since, "standard_name": "time", "bounds": "time_bounds"})  # fmt: skip
-    _coordinate(group, "time_bounds", ("time", "bound"), bounds, {"units": since})
-    _coordinate(
+    coordinate(group, "time_bounds", ("time", "bound"), bounds, {"units": since})
+    coordinate(
         group, "epoch", ("time",), layout.epochs, {"units": "yr", "long_name": "decimal year"}
     )
     for name, size in (("degree", layout.j_max), ("degree_result", layout.result_degree)):
-        _coordinate(group, name, (name,), np.arange(size + 1), {"units": "1"})
-    for axis, values in (("x", layout.x), ("y", layout.y)):
-        _coordinate(group, axis, (axis,), values,
-                    {"units": "m", "standard_name": f"projection_{axis}_coordinate"})  # fmt: skip
-    _coordinate(group, "surface_mass_factor", ("degree",), layout.factors,
+        coordinate(group, name, (name,), np.arange(size + 1), {"units": "1"})
+    polar_axes(group, {"x": layout.x, "y": layout.y})
+    coordinate(group, "surface_mass_factor", ("degree",), layout.factors,
                 {"units": "kg m-2", "long_name": "load per unit Stokes coefficient"})  # fmt: skip
-    _labels(group, "region", layout.regions)
-    _labels(group, "parameter", layout.parameters)
-    _labels(group, "gia", layout.gia)
-
-
-def _coordinate(
-    group: zarr.Group,
-    name: str,
-    dims: tuple[str, ...],
-    values: NDArray[Any],
-    attributes: dict[str, Any],
-) -> None:
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        chunks=values.shape,
-        dtype=values.dtype,
-        dimension_names=dims,
-        attributes=attributes,
-    )
-    array[...] = values
-
-
-def _labels(group: zarr.Group, name: str, labels: Sequence[str]) -> None:
-    """Write labels as flag values and meanings (CF, section 3.5).
-
-    Text arrays have no settled specification in Zarr v3; flags are read by everything.
-    """
-    if labels:
-        meanings = " ".join(labels)
-        attributes: dict[str, Any] = {"flag_meanings": meanings, "long_name": f"{name} index"}
-        _coordinate(group, name, (name,), np.arange(len(labels), dtype="int32"), attributes)
+    labels(group, "region", layout.regions)
+    labels(group, "parameter", layout.parameters)
+    labels(group, "gia", layout.gia)

@@ -6,18 +6,15 @@ themselves are opened on the workers, one month a task.
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
-import importlib.metadata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.ledger import KeyFailed
-from pipelines.flows import gravimetry_low_degrees
+from pipelines.flows import catalogue_inputs, gravimetry_low_degrees
+from pipelines.flows.catalogue_inputs import POLYGONS, InputError, Source, input_item, source_of
 from pipelines.flows.gravimetry_low_degrees import LowDegrees
 from pipelines.kernels.gravity import stokes
 from pipelines.lifecycle import InputItem
@@ -25,16 +22,11 @@ from stac import contracts
 from stac.catalogue import Catalogue, open_catalogue
 
 if TYPE_CHECKING:
-    import geopandas as gpd
     import pystac
-    import xarray as xr
 
     from pipelines.settings import Run
 
 DATES = NDArray[np.datetime64]
-T = TypeVar("T")
-
-POLYGONS = ("basins", "boundaries")
 KINDS = {
     "gravity": ("grace-l2",),
     "degree_one": ("degree-one",),
@@ -48,53 +40,6 @@ KINDS = {
 
 LONGEST_MONTH = np.timedelta64(100, "D")
 """Windows beyond this are no months; the longest of CSR RL06 has 41 days."""
-
-
-class InputError(ValueError):
-    """The catalogue does not hold what the run file asks for."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the data of a catalogue item are: all that a worker needs to open them."""
-
-    id: str
-    kind: str
-    href: str
-
-    def item(self) -> pystac.Item:
-        """Return a catalogue item that :mod:`stac.contracts` can open."""
-        import pystac
-
-        item = pystac.Item(
-            id=self.id,
-            geometry=None,
-            bbox=None,
-            datetime=dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
-            properties={"nunatak:kind": self.kind},
-        )
-        item.add_asset("data", pystac.Asset(href=self.href))
-        return item
-
-    def open(self) -> xr.Dataset:
-        """Open arrays on a worker; what cannot be opened fails its key alone."""
-        return self._opened(contracts.open_item)
-
-    def open_regions(self) -> gpd.GeoDataFrame:
-        """Open polygons on a worker; what cannot be opened fails its key alone."""
-        return self._opened(contracts.open_regions)
-
-    def _opened(self, opener: Callable[[pystac.Item], T]) -> T:
-        try:
-            return opener(self.item())
-        except (contracts.ContractError, OSError, LookupError) as error:
-            reason = f"{self.id}: {error}"
-            raise KeyFailed(reason, (self.id,)) from error
-
-
-def source_of(item: pystac.Item) -> Source:
-    """Return where the data of an item are."""
-    return Source(item.id, str(item.properties.get("nunatak:kind")), contracts.data_url(item))
 
 
 @dataclass(frozen=True)
@@ -148,7 +93,7 @@ def resolve(run: Run) -> GravimetryInputs:
     roles += [("love_numbers", love), *(("gia", i) for i in gia)]
     roles += [("regions", regions), ("grounded_ice", grounded)]
     return GravimetryInputs(
-        items=tuple(_input_item(role, item) for role, item in roles),
+        items=tuple(input_item(role, item) for role, item in roles),
         sources=tuple(item for _, item in roles),
         months=months,
         start=start,
@@ -163,34 +108,11 @@ def resolve(run: Run) -> GravimetryInputs:
 
 
 def _all(catalogue: Catalogue, name: str, role: str) -> list[pystac.Item]:
-    """Return the items of ``COLLECTION`` or the one of ``COLLECTION/ITEM``."""
-    collection, _, item_id = name.partition("/")
-    known = catalogue.collections()
-    if collection not in known:
-        near = difflib.get_close_matches(collection, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(known) or 'none'}"
-        msg = (
-            f"inputs.{role}: the catalogue {catalogue.url} has no collection {collection!r}; {hint}"
-        )
-        raise InputError(msg)
-    found = list(catalogue.search(collection, ids=[item_id] if item_id else None))
-    if not found:
-        msg = f"inputs.{role}: nothing found for {name!r} in {catalogue.url}; ingest it first"
-        raise InputError(msg)
-    _require_kind(found, name, role)
-    return sorted(found, key=lambda item: item.id)
+    return catalogue_inputs.all_of(catalogue, name, role=role, kinds=KINDS[role])
 
 
-def _require_kind(items: Sequence[pystac.Item], name: str, role: str) -> None:
-    """Refuse a collection that holds something else than its role needs."""
-    for item in items:
-        kind = str(item.properties.get("nunatak:kind"))
-        if kind not in KINDS[role]:
-            msg = (
-                f"inputs.{role}: {name!r} holds {item.id} of kind {kind!r}, expected "
-                f"{' or '.join(KINDS[role])}; are two inputs exchanged?"
-            )
-            raise InputError(msg)
+def _single(catalogue: Catalogue, name: str, role: str) -> pystac.Item:
+    return catalogue_inputs.single(catalogue, name, role=role, kinds=KINDS[role])
 
 
 def _require_degree(items: Sequence[pystac.Item], role: str, j_max: int) -> None:
@@ -203,18 +125,6 @@ def _require_degree(items: Sequence[pystac.Item], role: str, j_max: int) -> None
                 f"gravimetry.j_max to {held}, or use fields of a higher degree"
             )
             raise InputError(msg)
-
-
-def _single(catalogue: Catalogue, name: str, role: str) -> pystac.Item:
-    """Return the only item of a collection, or say which there are to choose from."""
-    found = _all(catalogue, name, role)
-    if len(found) > 1:
-        names = ", ".join(f"{name.partition('/')[0]}/{item.id}" for item in found)
-        msg = (
-            f"inputs.{role}: {name!r} holds {len(found)} items, one is needed; name one of {names}"
-        )
-        raise InputError(msg)
-    return found[0]
 
 
 def _months_in_period(catalogue: Catalogue, run: Run) -> tuple[list[pystac.Item], tuple[str, ...]]:
@@ -273,24 +183,3 @@ def _months(
         Month(key=f"month/{label}", index=i, source=source_of(item), low_degrees=said[i])
         for i, (label, item) in enumerate(zip(labels, fields, strict=True))
     )
-
-
-def _input_item(role: str, item: pystac.Item) -> InputItem:
-    asset = item.assets["data"]
-    return InputItem(
-        role=role,
-        id=item.id,
-        checksum=str(asset.extra_fields.get("file:checksum", "")),
-        bytes=int(asset.extra_fields.get("file:size", 0)),
-        href=contracts.data_url(item),
-    )
-
-
-def identity(found: GravimetryInputs) -> dict[str, str]:
-    """Return what, with the run file, decides the numbers: checksums of inputs, our version."""
-    return {**checksums(found.items), "software/nunatak": importlib.metadata.version("nunatak")}
-
-
-def checksums(items: Iterable[InputItem]) -> dict[str, str]:
-    """Return the checksum of every input under ``role/id``, for the identity of a run."""
-    return {f"{item.role}/{item.id}": item.checksum for item in items}

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import settings, stored, tables
+from pipelines import stored, tables
 from pipelines.flows import gravimetry_inputs as inputs
-from pipelines.flows import gravimetry_regions as regions
+from pipelines.flows import product_results, regions
 from pipelines.flows.gravimetry_arrays import Layout
 from pipelines.kernels.constants import KG_PER_GT
 from pipelines.lifecycle import Finished
-from stac import boundaries, contracts, grids, publish
+from stac import contracts
 
 if TYPE_CHECKING:
-    import geopandas as gpd
-    import pystac
     import zarr
 
     from pipelines.settings import Run
@@ -27,26 +24,14 @@ FLOAT = NDArray[np.float64]
 
 TITLE = "Rate of mass change of the Antarctic ice sheet from satellite gravimetry"
 
-SMALLEST_DRAWN_M2 = 1e9
-"""Islands below this are smaller than a line on the map [m²]."""
-
-SOFTWARE = ("nunatak", "numpy", "scipy", "zarr", "icechunk", "dask", "xarray")
-"""Distributions whose versions are written into the product."""
-
 
 def provenance(run: Run, found: inputs.GravimetryInputs) -> dict[str, Any]:
     """Return the attributes that say how the product was made."""
     return {
-        "title": TITLE,
+        **product_results.provenance(run, found.items, title=TITLE),
         "references": "Sasgen et al. (2019), sections 2.1, 2.6, 3.3",
-        "nunatak:product": "gravimetry",
-        "nunatak:run": settings.resolved(run),
-        "nunatak:inputs": inputs.checksums(found.items),
-        "nunatak:software": {name: importlib.metadata.version(name) for name in SOFTWARE},
         "nunatak:seed": run.choices.seed,
         "nunatak:love_numbers": found.love_numbers.properties.get("nunatak:digest", ""),
-        "nunatak:period": [day.isoformat() for day in run.period],
-        "proj:code": "EPSG:3031",
     }
 
 
@@ -59,22 +44,13 @@ def tell(finished: Finished, *, run: Run, found: inputs.GravimetryInputs, layout
     }
     for path, data in written.items():
         finished.write(path, data)
-    publish.publish(_item(run, found, finished.snapshot), run.output)
-
-
-def _item(run: Run, found: inputs.GravimetryInputs, snapshot: str) -> pystac.Item:
-    """Return the catalogue item of the product; it names the snapshot that was told."""
-    regions_union = boundaries.union(contracts.open_regions(found.regions))
-    product = publish.Product(
-        name="gravimetry",
-        title=TITLE,
-        run_id=settings.run_id(run, inputs.identity(found)),
-        period=(run.period[0].isoformat(), run.period[1].isoformat()),
-        lineage=settings.resolved(run),
-        footprint=grids.footprint(regions_union),
-        properties={"snapshot": snapshot, "seed": run.choices.seed},
+    product_results.publish(
+        run,
+        TITLE,
+        inputs=found,
+        snapshot=finished.snapshot,
+        properties={"seed": run.choices.seed},
     )
-    return publish.product_item(run.output, product, inputs=found.sources)
 
 
 def region_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]:
@@ -88,7 +64,7 @@ def region_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]
     months = int(np.isfinite(stored.read(group, "mass_anomaly", 0)).sum())
     spread = np.sqrt(np.diag(covariance))
     return [
-        _row(
+        product_results.row(
             run,
             "mass_rate_buffered" if name == regions.BUFFERED else "mass_rate",
             regions.ALL if name == regions.BUFFERED else name,
@@ -114,39 +90,15 @@ def series_rows(group: zarr.Group, run: Run, layout: Layout) -> list[tables.Row]
             region = regions.ALL if name == regions.BUFFERED else name
             value, error = float(anomaly[i, t]), float(sigma[i, t])
             rows.append(
-                _row(run, "mass_anomaly", region, value, error, unit="Gt", note=note, days=days)
+                product_results.row(
+                    run, "mass_anomaly", region, value, error, unit="Gt", note=note, days=days
+                )
             )
     return rows
 
 
 def _day(moment: np.datetime64) -> Any:
     return moment.astype("datetime64[D]").item()
-
-
-def _row(
-    run: Run,
-    quantity: str,
-    region: str,
-    value: float,
-    uncertainty: float,
-    *,
-    unit: str,
-    note: str,
-    days: tuple[Any, Any] | None = None,
-) -> tables.Row:
-    first, last = days or run.period
-    return tables.Row(
-        product="gravimetry",
-        quantity=quantity,
-        region_set=run.regions,
-        region=region,
-        period_start=first,
-        period_end=last,
-        value=value,
-        uncertainty=uncertainty,
-        unit=unit,
-        note=note,
-    )
 
 
 def figures(
@@ -175,8 +127,8 @@ def _maps(
         "spread_map": ("mass_rate_sigma", f"Spread of the members, {named}, unfiltered", False),
         "destriped_map": ("mass_rate_destriped", f"Destriped, {named}, {smooth}", True),
     }
-    lines = outlines(contracts.open_regions(found.regions))
-    coast = outlines(contracts.open_regions(found.grounded_ice))
+    lines = product_results.outlines(contracts.open_regions(found.regions))
+    coast = product_results.outlines(contracts.open_regions(found.grounded_ice))
     return {
         f"figures/{path}.png": maps.rate_map(
             layout.x,
@@ -206,13 +158,3 @@ def _series_figure(group: zarr.Group, layout: Layout, named: str) -> bytes:
         if name in shown
     }
     return series.group_series(layout.epochs, groups, title=f"Mass anomaly, {named}")
-
-
-def outlines(polygons: gpd.GeoDataFrame) -> list[tuple[FLOAT, FLOAT]]:
-    """Return the outer rings of polygons as lines in EPSG:3031 [m], tiny islands left out."""
-    lines = []
-    for shape in polygons.geometry.explode():
-        if shape.area > SMALLEST_DRAWN_M2:
-            x, y = shape.exterior.coords.xy
-            lines.append((np.asarray(x), np.asarray(y)))
-    return lines

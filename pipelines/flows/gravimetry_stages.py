@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-    from pipelines.flows.gravimetry_inputs import Month, Source
+    from pipelines.flows.catalogue_inputs import Source
+    from pipelines.flows.gravimetry_inputs import Month
 
 FLOAT = NDArray[np.float64]
 

@@ -24,7 +24,7 @@ from cluster.store_errors import StoreError
 from pipelines import settings, tables
 from pipelines.cli import main
 from pipelines.commands import columns, products, truth
-from pipelines.flows.gravimetry_inputs import InputError
+from pipelines.flows.catalogue_inputs import InputError
 from pipelines.kernels.gravity.stokes import EpochError
 from pipelines.lifecycle import InputItem, Outcome, Plan, Stage
 from stac.catalogue import CatalogueError

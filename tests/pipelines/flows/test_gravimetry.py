@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cluster import dask_cluster, zarr_sink
 from pipelines import settings, stored, tables
 from pipelines.flows import gravimetry, gravimetry_low_degrees
-from pipelines.flows.gravimetry_inputs import InputError
+from pipelines.flows.catalogue_inputs import InputError
 from pipelines.kernels import basins
 from pipelines.kernels.constants import KG_PER_GT, MEAN_RADIUS
 from pipelines.kernels.gravity import harmonics, localisation
