@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import difflib
 import hashlib
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.telemetry import redact
+from pipelines.settings_altimetry import AltimetryChoices, AltimetryInputs
+from pipelines.settings_combination import CombinationChoices, CombinationInputs
 from pipelines.settings_document import (
     Document,
     Mistake,
@@ -35,7 +38,11 @@ from pipelines.settings_reading import (
 LARGEST_FILE = 1_000_000
 """A run file is a page of text [B]; more is a mistake or an attack."""
 
-PRODUCTS = {"gravimetry": (GravimetryInputs, GravimetryChoices)}
+PRODUCTS: Mapping[str, tuple[type[Any], type[Any]]] = {
+    "gravimetry": (GravimetryInputs, GravimetryChoices),
+    "altimetry": (AltimetryInputs, AltimetryChoices),
+    "combination": (CombinationInputs, CombinationChoices),
+}
 """Products that can be made, with the records of their roles and choices."""
 
 CONTRACTED = (
@@ -68,10 +75,10 @@ class Run:
         First and last day, both inclusive.
     regions : str
         Collection of polygons.
-    inputs : GravimetryInputs
-        Role to collection.
-    choices : GravimetryChoices
-        The product's own section.
+    inputs
+        Role to collection, or to the address of a finished product; a record of ``PRODUCTS``.
+    choices
+        The product's own section; a record of ``PRODUCTS``.
     """
 
     product: str
@@ -79,8 +86,8 @@ class Run:
     output: str
     period: tuple[dt.date, dt.date]
     regions: str
-    inputs: GravimetryInputs
-    choices: GravimetryChoices
+    inputs: Any
+    choices: Any
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Run:
@@ -199,7 +206,9 @@ def _checked(given: Mapping[str, Any], folder: Path, mistakes: list[Mistake]) ->
     product = _near_product(given.get("product"))
     is_made = product in PRODUCTS
     found = unknown_keys(given, (*COMMON, *((product,) if is_made else CONTRACTED)), "")
-    addresses = {key: _address(given, key, folder, mistakes) for key in LOCAL_KEYS}
+    addresses = {
+        key: _address(_text(given, key, mistakes), key, folder, mistakes) for key in LOCAL_KEYS
+    }
     regions = _text(given, "regions", mistakes)
     period = _period(given.get("period"), mistakes)
     if not is_made:
@@ -207,6 +216,7 @@ def _checked(given: Mapping[str, Any], folder: Path, mistakes: list[Mistake]) ->
         return None
     roles, choices = PRODUCTS[product]
     inputs = read_record(roles, _section(given, "inputs"), "inputs", found)
+    inputs = _with_addresses(inputs, folder, found)
     section = read_record(choices, _section(given, product), product, found)
     mistakes += [placed(each, _keys(product)) for each in found]
     return Run(product, **addresses, period=period, regions=regions, inputs=inputs, choices=section)
@@ -251,11 +261,23 @@ def _day(value: object) -> dt.date:
     return dt.date.fromisoformat(str(value))
 
 
-def _address(given: Mapping[str, Any], key: str, folder: Path, mistakes: list[Mistake]) -> str:
+def _with_addresses(inputs: Any, folder: Path, mistakes: list[Mistake]) -> Any:
+    """Return the roles with those that name finished products made absolute."""
+    names = [name for name in _product_roles(inputs) if getattr(inputs, name)]
+    placed_at = {
+        name: _address(getattr(inputs, name), f"inputs.{name}", folder, mistakes) for name in names
+    }
+    return dataclasses.replace(inputs, **placed_at) if placed_at else inputs
+
+
+def _product_roles(inputs: object) -> tuple[str, ...]:
+    return tuple(getattr(inputs, "ADDRESSES", ()))
+
+
+def _address(text: str, key: str, folder: Path, mistakes: list[Mistake]) -> str:
     """Return an absolute path or a URL; it is published with the product, so it holds no secret."""
-    text = _text(given, key, mistakes)
     if not text.isprintable():
-        mistakes.append(Mistake(key, f"found {show(given[key])}, expected printable characters"))
+        mistakes.append(Mistake(key, f"found {show(text)}, expected printable characters"))
         return ""
     if "://" not in text:
         return str((folder / text).resolve())
@@ -302,7 +324,7 @@ def run_id(run: Run, checksums: Mapping[str, str]) -> str:
     str
         SHA-256 in hexadecimal.
     """
-    document = {key: value for key, value in _document(run).items() if key not in LOCAL_KEYS}
+    document = _movable(run)
     document[run.product] = {k: v for k, v in document[run.product].items() if k != "batch"}
     text = json.dumps([document, dict(sorted(checksums.items()))], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -319,5 +341,13 @@ def describe(run: Run) -> dict[str, str]:
         else:
             flat[key] = json.dumps(value)
 
-    walk({k: v for k, v in _document(run).items() if k not in LOCAL_KEYS}, "")
+    walk(_movable(run), "")
     return flat
+
+
+def _movable(run: Run) -> dict[str, Any]:
+    """Return the document without addresses: what is the same wherever the data lie."""
+    document = {key: value for key, value in _document(run).items() if key not in LOCAL_KEYS}
+    roles = _product_roles(run.inputs)
+    document["inputs"] = {k: v for k, v in document["inputs"].items() if k not in roles}
+    return document
