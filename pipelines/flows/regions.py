@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from cluster.ledger import Receipt
 from pipelines import stored
 from pipelines.kernels import basins, geodesy
 from pipelines.kernels.constants import MEAN_RADIUS
-from pipelines.kernels.gravity import harmonics, sphere
+from pipelines.kernels.gravity import legendre, sphere
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -79,9 +79,10 @@ def labels_at(polygons: gpd.GeoDataFrame, x: FLOAT, y: FLOAT) -> NDArray[np.int6
 
 @dataclass(frozen=True)
 class KernelJob:
-    """``kernels``: for each region, what a unit coefficient of surface mass density weighs there.
+    """``kernels`` or ``kernels/0-64``: what a unit coefficient of surface mass density weighs.
 
-    ``kernel[r, :, j, m] = a² ∫_r Y_jm dΩ``, so a mass is a plain sum of products.
+    ``kernel[r, :, j, m] = a² ∫_r Y_jm dΩ``, so a mass is a plain sum of products. A key that names
+    orders writes those alone.
     """
 
     regions: Source
@@ -92,21 +93,49 @@ class KernelJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the kernels of polygons, groups, all, and the buffered total."""
         polygons = self.regions.open_regions()
+        orders = orders_of(key, degree=self.degree)
         kernels = polygon_kernels(
-            polygons, spacing_m=self.spacing_m, degree=self.degree, reading=self.reading
+            polygons,
+            spacing_m=self.spacing_m,
+            degree=self.degree,
+            reading=self.reading,
+            orders=orders,
         )
         matrix = basins.group_matrix(list(polygons.region), groups_of(polygons))
         grouped = basins.group_kernels(matrix, kernels)
         buffered = np.zeros((1, *kernels.shape[1:]))
-        buffered[0, 0, 0, 0] = 4.0 * np.pi * MEAN_RADIUS**2
-        stored.write(group, "region_kernel", np.concatenate([kernels, grouped, buffered]))
+        if orders.start == 0:
+            buffered[0, 0, 0, 0] = 4.0 * np.pi * MEAN_RADIUS**2
+        part = slice(orders.start, orders.stop)
+        whole = np.concatenate([kernels, grouped, buffered])
+        stored.array(group, "region_kernel")[..., part] = whole
         return Receipt(key, "done", inputs=(self.regions.id,))
 
 
+def orders_of(key: str, *, degree: int) -> range:
+    """Return the orders that a key such as ``kernels/0-64`` names, all of them if it names none.
+
+    Examples
+    --------
+    >>> orders_of("kernels/64-128", degree=512)
+    range(64, 128)
+    """
+    first, _, after = key.partition("/")[2].partition("-")
+    return range(int(first), int(after)) if after else range(degree + 1)
+
+
 def polygon_kernels(
-    polygons: gpd.GeoDataFrame, *, spacing_m: float, degree: int, reading: sphere.Reading
+    polygons: gpd.GeoDataFrame,
+    *,
+    spacing_m: float,
+    degree: int,
+    reading: sphere.Reading,
+    orders: range | None = None,
 ) -> FLOAT:
-    """Return the kernel of each polygon [m²], shape (regions, 2, degree + 1, degree + 1)."""
+    """Return the kernel of each polygon [m²], shape (regions, 2, degree + 1, orders).
+
+    All orders from 0 to the degree, unless ``orders`` names some.
+    """
     from stac import boundaries
 
     columns, rows, labels = boundaries.rasterise(polygons, spacing_m=spacing_m)
@@ -114,33 +143,57 @@ def polygon_kernels(
     x, y = columns[column], rows[row]
     latitude, longitude = geodesy.inverse_polar_stereographic(x, y)
     area = geodesy.cell_areas(x, y, spacing_m)
-    weight = MEAN_RADIUS**2 * sphere.solid_angle(area, latitude, reading=reading)
-    points = (sphere.latitude_on_sphere(latitude, reading=reading), longitude, weight)
-    return _lattice_kernels(points, labels[row, column].astype(np.int64), len(polygons), degree)
+    points = Points(
+        sphere.latitude_on_sphere(latitude, reading=reading),
+        longitude,
+        MEAN_RADIUS**2 * sphere.solid_angle(area, latitude, reading=reading),
+        labels[row, column].astype(np.int64),
+    )
+    wanted = range(degree + 1) if orders is None else orders
+    return _lattice_kernels(points, len(polygons), degree=degree, orders=wanted)
 
 
-def _lattice_kernels(
-    points: tuple[FLOAT, FLOAT, FLOAT], region: NDArray[np.int64], count: int, degree: int
-) -> FLOAT:
-    """Return kernels from weighted points (latitude, longitude, weight), a few regions at a time.
+class Points(NamedTuple):
+    """Weighted points on the sphere: degrees, m², and the region of each."""
+
+    latitude: FLOAT
+    longitude: FLOAT
+    weight: FLOAT
+    region: NDArray[np.int64]
+
+
+def _lattice_kernels(points: Points, count: int, *, degree: int, orders: range) -> FLOAT:
+    """Return kernels from weighted points on a lattice, a few regions at a time.
 
     A wave of degree 512 has 78 km: 28 rows and, at 65° S, 17 columns of the fine lattice.
     """
     part = 1.0 if degree <= FINE_DEGREE else 0.5
-    kernels = []
+    waves = []
     for first in range(0, count, REGIONS_AT_ONCE):
         n = min(REGIONS_AT_ONCE, count - first)
-        mine = (region >= first) & (region < first + n)
-        latitude, longitude, weight = (each[mine] for each in points)
-        weights, lat, lon = basins.bin_to_lattice(
-            latitude,
-            longitude,
-            weight,
-            region[mine] - first,
+        mine = (points.region >= first) & (points.region < first + n)
+        weights, latitude, longitude = basins.bin_to_lattice(
+            points.latitude[mine],
+            points.longitude[mine],
+            points.weight[mine],
+            points.region[mine] - first,
             n_regions=n,
             lat_step=part * LATTICE_STEP,
             lon_step=part * LATTICE_STEP_LONGITUDE,
             south_of=LATTICE_EDGE,
         )
-        kernels.append(harmonics.project_rows(weights, lat, lon, j_max=degree))
-    return np.concatenate(kernels)
+        m_lam = np.radians(longitude)[:, None] * np.arange(orders.start, orders.stop)
+        waves.append(np.stack([weights @ np.cos(m_lam), weights @ np.sin(m_lam)], axis=1))
+    return _over_rows(np.concatenate(waves), latitude, degree=degree, orders=orders)
+
+
+def _over_rows(waves: FLOAT, latitude: FLOAT, *, degree: int, orders: range) -> FLOAT:
+    """Return Σ over rows of waves (region, part, row, order) times the Legendre functions."""
+    rows = legendre.rows_at(latitude)
+    kernels = np.zeros((*waves.shape[:2], degree + 1, len(orders)))
+    for i, m in enumerate(orders):
+        column = legendre.legendre(rows, j_max=degree, m=m)
+        kernels[:, :, m:, i] = waves[..., i] @ column.T
+    if orders.start == 0:
+        kernels[:, 1, :, 0] = 0.0
+    return kernels

@@ -1,0 +1,203 @@
+"""Elevation rates of an altimetry run, member by member: read, compared, filled, given a density.
+
+Sasgen et al. (2019), section 2.2 and appendix A. Every job reads and writes whole chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.ledger import KeyFailed, Receipt
+from pipelines import stored
+from pipelines.flows import regions
+from pipelines.kernels.altimetry import density, gap_filling, regridding
+
+if TYPE_CHECKING:
+    import xarray as xr
+    import zarr
+
+    from pipelines.flows.altimetry_inputs import Member
+    from pipelines.flows.catalogue_inputs import Source
+    from pipelines.settings_altimetry import Densities, GapFilling
+
+FLOAT = NDArray[np.float64]
+BOOL = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class GroundedJob:
+    """``grounded``: which cells of the grid of elevation rates lie inside the grounding line."""
+
+    grounded_ice: Source
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write the mask; a cell counts where its centre lies on grounded ice."""
+        x, y = stored.read(group, "x_grid"), stored.read(group, "y_grid")
+        inside = regions.labels_at(self.grounded_ice.open_regions(), *np.meshgrid(x, y)) >= 0
+        if not inside.any():
+            msg = (
+                f"no cell of the elevation rates ({len(y)} × {len(x)} cells) lies on the grounded "
+                f"ice of {self.grounded_ice.id}; name rates and polygons of the same ice sheet"
+            )
+            raise KeyFailed(msg)
+        stored.write(group, "is_grounded", inside.astype(np.uint8))
+        return Receipt(key, "done", inputs=(self.grounded_ice.id,))
+
+
+@dataclass(frozen=True)
+class ReadJob:
+    """``read/3``: the measured rates of one gridded member."""
+
+    members: Mapping[str, Member]
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Copy one member into the product; missing stays missing."""
+        member = self.members[key.replace("read", "height")]
+        if member.source is None:
+            msg = f"member {member.label} has no source"
+            raise KeyFailed(msg)
+        data = member.source.open().elevation_rate[member.position].load()  # one field, 10 MB
+        stored.write(group, "elevation_rate_measured", data.values, member.index)
+        return Receipt(key, "done", inputs=(member.source.id,))
+
+
+@dataclass(frozen=True)
+class GapJob:
+    """``gaps``: whether the members lack the same cells, and what to do if they do not."""
+
+    labels: tuple[str, ...]
+    policy: str
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Refuse members with different gaps unless the run file says how to read them."""
+        inside = read_mask(group, "is_grounded")
+        gaps = np.stack([self._gaps(group, i, inside) for i in range(len(self.labels))])
+        lacking = gaps.sum(axis=1)
+        differing = int((gaps.any(axis=0) & ~gaps.all(axis=0)).sum())
+        if differing and self.policy == "refuse":
+            raise KeyFailed(self._refusal(lacking, differing, int(inside.sum())))
+        note = f"{lacking.min()} to {lacking.max()} of {inside.sum()} cells lack a rate"
+        if differing:
+            note += f", {differing} in some members only, read as gaps: {self.policy}"
+        return Receipt(key, "done", note=note)
+
+    def _gaps(self, group: zarr.Group, member: int, inside: BOOL) -> BOOL:
+        return np.isnan(stored.read(group, "elevation_rate_measured", member)[inside])
+
+    def _refusal(self, lacking: NDArray[np.int64], differing: int, cells: int) -> str:
+        most, least = int(lacking.argmax()), int(lacking.argmin())
+        return (
+            f"members have different gaps: {differing} of {cells} cells on grounded ice lack a "
+            f"rate in some members only ({self.labels[most]} lacks {lacking[most]}, "
+            f"{self.labels[least]} lacks {lacking[least]}); set altimetry.gaps to union, to take "
+            "a cell for missing where any member lacks it, or to each, to fill members apart"
+        )
+
+
+@dataclass(frozen=True)
+class FillJob:
+    """``height/3``: one member with its gaps filled inside the grounding line, zero outside."""
+
+    policy: str
+    choices: GapFilling
+    members: int
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write one filled member and where it was filled."""
+        index = int(key.partition("/")[2])
+        inside = read_mask(group, "is_grounded")
+        rate = stored.read(group, "elevation_rate_measured", index)
+        if self.policy == "union":
+            rate[self._missing_in_any(group)] = np.nan
+        x = stored.read(group, "x_grid")
+        try:
+            filled, is_filled = gap_filling.fill(
+                rate,
+                inside,
+                spacing_m=float(x[1] - x[0]),
+                neighbours=self.choices.neighbours,
+                power=self.choices.power,
+            )
+        except gap_filling.GapError as error:
+            raise KeyFailed(str(error)) from error
+        stored.write(group, "elevation_rate", filled, index)
+        stored.write(group, "is_filled", is_filled.astype(np.uint8), index)
+        return Receipt(key, "done", note=f"{is_filled.sum() / inside.sum():.1%} of cells filled")
+
+    def _missing_in_any(self, group: zarr.Group) -> BOOL:
+        missing = np.isnan(stored.read(group, "elevation_rate_measured", 0))
+        for member in range(1, self.members):
+            missing |= np.isnan(stored.read(group, "elevation_rate_measured", member))
+        return missing
+
+
+@dataclass(frozen=True)
+class DensityJob:
+    """``density``: ρ*, ice where flow is fast or lowering fast, snow elsewhere; one map for all."""
+
+    choices: Densities
+    velocity: Source
+    members: int
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write ρ* from the speed and the mean rate of the ensemble; no speed counts as slow."""
+        inside = read_mask(group, "is_grounded")
+        data = self.velocity.open()
+        speed = on_grid(data, np.hypot(data.v_x.values, data.v_y.values), group)
+        mean = np.zeros(inside.shape)
+        for member in range(self.members):
+            mean += stored.read(group, "elevation_rate", member) / self.members
+        unknown = np.isnan(speed)
+        found = density.fast_or_lowering_density(
+            np.where(unknown, 0.0, speed),
+            mean,
+            fast=self.choices.fast_m_per_yr,
+            lowering=self.choices.lowering_m_per_yr,
+            ice=self.choices.ice,
+            snow=self.choices.snow,
+        )
+        stored.write(group, "density", np.where(inside, found, 0.0))
+        ice = (found == self.choices.ice)[inside].mean()
+        note = f"{ice:.1%} of cells count as ice, {unknown[inside].mean():.1%} have no speed"
+        return Receipt(key, "done", inputs=(self.velocity.id,), note=note)
+
+
+@dataclass(frozen=True)
+class ConstantJob:
+    """``constant``: what equation A1 adds to the mass of the measured height, ∂σ_SMB − ρ ∂h_S."""
+
+    choices: Densities
+    surface_processes: Source
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write the constant on the grid of the rates; it must cover all grounded ice."""
+        inside = read_mask(group, "is_grounded")
+        data = self.surface_processes.open()
+        height = on_grid(data, data.surface_elevation_rate.values, group)
+        mass = on_grid(data, data.surface_mass_rate.values, group)
+        constant = mass - self.choices.ice * height
+        lacking = int(np.isnan(constant[inside]).sum())
+        if lacking:
+            msg = (
+                f"{self.surface_processes.id}: lacks {lacking} of {inside.sum()} cells on grounded "
+                "ice; give trends that cover the ice, or leave out the model surface_processes"
+            )
+            raise KeyFailed(msg)
+        stored.write(group, "surface_process_rate", np.where(inside, constant, 0.0))
+        return Receipt(key, "done", inputs=(self.surface_processes.id,))
+
+
+def read_mask(group: zarr.Group, name: str) -> BOOL:
+    """Return a mask that is stored as zeros and ones."""
+    return stored.read(group, name) > 0.0
+
+
+def on_grid(data: xr.Dataset, field: FLOAT, group: zarr.Group) -> FLOAT:
+    """Return a field of a catalogue item on the cells of the run, bilinearly; NaN beyond it."""
+    axes = stored.read(group, "x_grid"), stored.read(group, "y_grid")
+    return regridding.resample(data.x.values, data.y.values, field, *axes)

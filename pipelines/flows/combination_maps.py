@@ -1,0 +1,167 @@
+"""Maps and transects of a combination: both missions alone, and their combined members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.ledger import Receipt
+from pipelines import stored
+from pipelines.flows import polar_maps, regions
+from pipelines.flows.combination_spectra import Sources, truncated
+from pipelines.kernels import geodesy
+from pipelines.kernels.gravity import harmonics, mismatch, sphere
+from pipelines.kernels.gravity.combination import Combination
+from pipelines.kernels.mixed_ensembles import MixedEnsemble
+
+if TYPE_CHECKING:
+    import zarr
+
+    from pipelines.flows.catalogue_inputs import Source
+    from pipelines.settings_combination import CombinationChoices
+
+FLOAT = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Values of both missions alone, and of what each adds to the combination, at points."""
+
+    gravimetry: MixedEnsemble
+    altimetry: MixedEnsemble
+    combined: Combination
+
+
+def fields_at(
+    sources: Sources, group: zarr.Group, latitude: FLOAT, longitude: FLOAT, *, degree: int
+) -> Fields:
+    """Return all ensembles at points on the sphere [degrees], shape (p,)."""
+    weight = stored.read(group, "weight_gravimetry")
+
+    def at(ensemble: MixedEnsemble) -> MixedEnsemble:
+        return ensemble.through(lambda b: harmonics.synthesise_at(b, latitude, longitude))
+
+    gravimetry = sources.gravimetry_members()
+    altimetry = sources.altimetry_to_degree(degree)
+    end = weight.shape[-1] - 1
+    taken = at(truncated(altimetry, end).scaled(weight))
+    alone = at(altimetry)
+    left = MixedEnsemble(alone.basis - taken.basis, alone.mixing)
+    return Fields(
+        at(gravimetry), alone, Combination(at(truncated(gravimetry, end).scaled(weight)), left)
+    )
+
+
+def moments(combined: Combination, weight: FLOAT) -> tuple[FLOAT, FLOAT]:
+    """Return mean and variance of all members; equal weights need no cross term."""
+    if np.ptp(weight) == 0.0:
+        return combined.mean(), combined.variance()
+    return mismatch.weighted_moments(combined, weight)
+
+
+def correction_on_ice(
+    group: zarr.Group, grounded_ice: Source, x: FLOAT, y: FLOAT, *, applied: bool
+) -> tuple[FLOAT, NDArray[np.bool_]]:
+    """Return what the correction of the total adds at points of EPSG:3031, and which are on ice."""
+    on_ice = regions.labels_at(grounded_ice.open_regions(), x, y) >= 0
+    density = float(stored.read(group, "total_correction")[0]) if applied else 0.0
+    return np.where(on_ice, density, 0.0), on_ice
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """``map/2``: a band of all maps with its mirror image."""
+
+    sources: Sources
+    choices: CombinationChoices
+    grounded_ice: Source
+    degree: int
+    reading: sphere.Reading
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write mean and spread of gravimetry, altimetry and combination, and the quantiles."""
+        x, y = stored.read(group, "x"), stored.read(group, "y")
+        bands = polar_maps.bands_of(key, len(y))
+        rows = np.concatenate([y[band] for band in bands])
+        at = polar_maps.nodes(x, rows, reading=self.reading)
+        fields = fields_at(self.sources, group, *at, degree=self.degree)
+        mean, variance = moments(fields.combined, stored.read(group, "member_weight"))
+        nodes = (axis.ravel() for axis in np.meshgrid(x, rows))
+        applied = self.choices.total_correction == "ad_hoc"
+        added, _ = correction_on_ice(group, self.grounded_ice, *nodes, applied=applied)
+        written = {
+            "mass_rate": mean + added,
+            "mass_rate_sigma": np.sqrt(variance),
+            "gravimetry_mass_rate": fields.gravimetry.mean(),
+            "gravimetry_mass_rate_sigma": np.sqrt(fields.gravimetry.variance()),
+            "altimetry_mass_rate": fields.altimetry.mean(),
+            "altimetry_mass_rate_sigma": np.sqrt(fields.altimetry.variance()),
+        }
+        shape = (len(rows), len(x))
+        for name, values in written.items():
+            polar_maps.write_bands(group, name, values.reshape(shape), bands)
+        if self.choices.quantiles:
+            found = fields.combined.quantiles(self.choices.quantiles) + added
+            self._write_quantiles(group, found.reshape(-1, *shape), bands)
+        return Receipt(key, "done")
+
+    def _write_quantiles(self, group: zarr.Group, values: FLOAT, bands: tuple[slice, ...]) -> None:
+        first = 0
+        for band in bands:
+            count = band.stop - band.start
+            held = stored.array(group, "mass_rate_quantile")
+            held[:, band] = values[:, first : first + count]
+            first += count
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sampled transect: geodetic coordinates [degrees] of points at equal distances."""
+
+    name: str
+    latitude: FLOAT
+    longitude: FLOAT
+
+
+@dataclass(frozen=True)
+class TransectJob:
+    """``transects``: gravimetry, altimetry and combination along lines (figure 6)."""
+
+    sources: Sources
+    choices: CombinationChoices
+    grounded_ice: Source
+    lines: tuple[Line, ...]
+    degree: int
+    reading: sphere.Reading
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write every line; shorter lines end with missing values."""
+        for i, line in enumerate(self.lines):
+            self._write(group, i, line)
+        return Receipt(key, "done")
+
+    def _write(self, group: zarr.Group, i: int, line: Line) -> None:
+        on_sphere = sphere.latitude_on_sphere(line.latitude, reading=self.reading)
+        fields = fields_at(self.sources, group, on_sphere, line.longitude, degree=self.degree)
+        mean, variance = moments(fields.combined, stored.read(group, "member_weight"))
+        x, y = geodesy.polar_stereographic(line.latitude, line.longitude)
+        applied = self.choices.total_correction == "ad_hoc"
+        added, on_ice = correction_on_ice(group, self.grounded_ice, x, y, applied=applied)
+        curves = (
+            (fields.gravimetry.mean(), fields.gravimetry.variance()),
+            (fields.altimetry.mean(), fields.altimetry.variance()),
+            (mean + added, variance),
+        )
+        part = slice(0, len(line.latitude))
+        for s, (value, spread) in enumerate(curves):
+            stored.array(group, "transect_mass_rate")[s, i, part] = value
+            stored.array(group, "transect_mass_rate_sigma")[s, i, part] = np.sqrt(spread)
+        for name, values in (
+            ("latitude", line.latitude),
+            ("longitude", line.longitude),
+            ("grounded", on_ice.astype(np.float64)),
+        ):
+            stored.array(group, f"transect_{name}")[i, part] = values
