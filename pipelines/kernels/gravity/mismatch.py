@@ -43,8 +43,8 @@ def spectral_mismatch(
 
         Q_kl = mean over j_0 ≤ j ≤ j_s of (G_k,jm − C_l,jm)² / (v_G,jm + v_C,jm)
 
-    About 2 for members of two ensembles with one common mean (a member deviates from the other
-    mission's mean by both spreads, and is one of those whose spread it is).
+    Averaged over all pairs it is 1 where the two mean spectra are the same, 2 where they differ as
+    their spreads allow, and more where a spread is too small.
 
     Parameters
     ----------
@@ -150,8 +150,7 @@ def pair_sums_of_squares(combination: Combination, weight: FLOAT) -> FLOAT:
         mean = rows[0] @ g + rows[1] @ c
         fields = np.concatenate([mean[None], g_root @ g, c_root @ c]) * root[part]
         product += fields @ fields.T
-    k, l = combination.sizes  # noqa: E741 -- the paper's index
-    of_g = np.concatenate([np.ones((k, 1)), g_scores], axis=1)
+    of_g = np.concatenate([np.ones((len(g_scores), 1)), g_scores], axis=1)
     split = of_g.shape[1]
     near, cross, far = product[:split, :split], product[:split, split:], product[split:, split:]
     of_each = np.einsum("ki,ij,kj->k", of_g, near, of_g, optimize=True)
