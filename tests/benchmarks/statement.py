@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 TO_MEBIBYTES = 2**20 if sys.platform == "darwin" else 2**10
 """`ru_maxrss` counts bytes on macOS, KiB elsewhere."""
@@ -51,6 +51,11 @@ class Statement:
         What one run is, for the table.
     more : mapping
         Further keys of the JSON line.
+    clock : {"wall", "cpu"}
+        Which time ratios are of: that of the processor where all sides run on one thread, as it
+        does not grow when others use the machine.
+    peak_mib : float, optional
+        Most memory of our side alone [MiB]; that of this process and its children if not given.
     """
 
     benchmark: str
@@ -59,12 +64,21 @@ class Statement:
     size: Mapping[str, Any]
     unit: str = "run"
     more: Mapping[str, Any] = field(default_factory=dict)
+    clock: Literal["wall", "cpu"] = "wall"
+    peak_mib: float | None = None
 
     @property
     def ratio(self) -> dict[str, float]:
-        """Peer time divided by ours, of wall-clock medians."""
+        """Peer time divided by ours, of medians."""
         ours, *peers = self.timings
-        return {peer.name: round(peer.wall / ours.wall, 3) for peer in peers}
+        return {peer.name: round(self._seconds(peer) / self._seconds(ours), 3) for peer in peers}
+
+    @property
+    def _peak(self) -> float:
+        return peak_rss_mib() if self.peak_mib is None else self.peak_mib
+
+    def _seconds(self, timing: Timing) -> float:
+        return timing.cpu if self.clock == "cpu" else timing.wall
 
     def table(self) -> str:
         """Return the table for people."""
@@ -73,12 +87,12 @@ class Statement:
         head = f"{'':{width}}  {'wall [ms]':>10}  {'cpu [ms]':>10}  {'times ours':>10}  runs"
         rows = [
             f"{timing.name:{width}}  {1e3 * timing.wall:10.3f}  {1e3 * timing.cpu:10.3f}  "
-            f"{timing.wall / ours.wall:10.2f}  {timing.runs:4d}"
+            f"{self._seconds(timing) / self._seconds(ours):10.2f}  {timing.runs:4d}"
             for timing in self.timings
         ]
         size = ", ".join(f"{key} {value}" for key, value in self.size.items())
         title = f"{self.benchmark}, per {self.unit} ({size})"
-        error, peak = self.max_relative_error, peak_rss_mib()
+        error, peak = self.max_relative_error, self._peak
         foot = f"largest relative difference {error:.2g}, peak memory {peak:.0f} MiB"
         return "\n".join([title, head, *rows, foot])
 
@@ -88,7 +102,7 @@ class Statement:
             "benchmark": self.benchmark,
             "ratio": self.ratio,
             "max_relative_error": self.max_relative_error,
-            "peak_rss_mib": round(peak_rss_mib()),
+            "peak_rss_mib": round(self._peak),
             "size": dict(self.size),
             **self.more,
         }
