@@ -96,6 +96,10 @@ class MixedEnsemble:
         """Return the population variance of the members, shape (...)."""
         return mixed_moments(self.basis, self.mixing)[1]
 
+    def moments(self) -> tuple[FLOAT, FLOAT]:
+        """Return mean and population variance in one pass, see :func:`mixed_moments`."""
+        return mixed_moments(self.basis, self.mixing)
+
     def covariance(self) -> FLOAT:
         """Return the population covariance of region sums, shape (r, r)."""
         return mixed_covariance(self.basis, self.mixing)

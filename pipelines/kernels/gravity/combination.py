@@ -228,6 +228,14 @@ class Combination:
         self.shape  # noqa: B018
         return self.gravimetry.variance() + self.altimetry.variance()
 
+    def moments(self) -> tuple[FLOAT, FLOAT]:
+        """Return mean and population variance in one pass over each basis."""
+        self.shape  # noqa: B018
+        (mean, variance), (further, more) = self.gravimetry.moments(), self.altimetry.moments()
+        mean += further
+        variance += more
+        return mean, variance
+
     def covariance(self) -> FLOAT:
         """Return the covariance of region sums, shape (r, r): it adds across the missions."""
         self.shape  # noqa: B018

@@ -111,6 +111,9 @@ def test_mean_and_variance_of_all_members_in_every_pixel(combined, brute):
     pixels = combined.through(synthesise)
     assert close(pixels.mean(), brute.pixels.mean(axis=0), scale=np.abs(brute.pixels).max())
     assert close(pixels.variance(), brute.pixels.var(axis=0))
+    mean, variance = pixels.moments()
+    assert close(mean, pixels.mean(), scale=np.abs(brute.pixels).max())
+    np.testing.assert_array_equal(variance, pixels.variance())
 
 
 def test_quantiles_of_all_members_in_every_pixel(combined, brute):
