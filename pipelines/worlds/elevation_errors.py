@@ -15,6 +15,7 @@ With κ = 0 their mean is far better than the spread says; with κ > 1 worse.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -135,42 +136,43 @@ def places(world: Antarctica, x: FLOAT, y: FLOAT) -> Places:
 
 
 def elevation_errors(
-    at: Places, retracker: int, *, seed: int, sizes: ErrorSizes = SIZES, fits: int = len(FITS)
-) -> FLOAT:
-    """Draw the errors of one re-tracker with every fit.
+    at: Places,
+    *,
+    seed: int,
+    sizes: ErrorSizes = SIZES,
+    retrackers: int = len(RETRACKERS),
+    fits: int = len(FITS),
+) -> Iterator[FLOAT]:
+    """Draw the errors of all members, a re-tracker at a time.
 
     Parameters
     ----------
     at : Places
         Points, shape (...).
-    retracker : int
-        Index r; it and the seed make the draw, whoever draws it and in whatever order.
     seed : int
-        Of the ensemble.
+        Of the ensemble; it and its indices make each member, whatever else is drawn.
     sizes : ErrorSizes
         How large the errors are.
-    fits : int
-        Number of fits f.
+    retrackers, fits : int
+        Number of re-trackers r and of fits f.
 
-    Returns
-    -------
+    Yields
+    ------
     ndarray, shape (f, ...)
-        e_rf [m yr⁻¹].
+        e_rf of one re-tracker r [m yr⁻¹].
     """
     narrow, wide = sizes.fit_length, sizes.retracker_length
     p, q = at.between(sizes.retracker), at.between(sizes.fit)
-    own = at.drawn(p, wide, seed, _RETRACKER, retracker)
+    of_fits = np.stack([at.drawn(q, narrow, seed, _FIT, fit) for fit in range(fits)])
     if sizes.common:
-        shared = at.drawn(p, wide, seed, _RETRACKER, _COMMON)
-        shared += at.drawn(q, narrow, seed, _FIT, _COMMON)
-        shared += at.drawn(sizes.member * q, narrow, seed, _MEMBER, _COMMON)
-        own -= sizes.common * shared
-    return np.stack([
-        own
-        + at.drawn(q, narrow, seed, _FIT, fit)
-        + at.drawn(sizes.member * q, narrow, seed, _MEMBER, retracker, fit)
-        for fit in range(fits)
-    ])  # fmt: skip
+        of_fits -= sizes.common * (
+            at.drawn(p, wide, seed, _RETRACKER, _COMMON)
+            + at.drawn(q, narrow, seed, _FIT, _COMMON)
+            + at.drawn(sizes.member * q, narrow, seed, _MEMBER, _COMMON)
+        )
+    for r in range(retrackers):
+        own = [at.drawn(sizes.member * q, narrow, seed, _MEMBER, r, fit) for fit in range(fits)]
+        yield of_fits + at.drawn(p, wide, seed, _RETRACKER, r) + np.stack(own)
 
 
 def modelled_surface(

@@ -126,7 +126,10 @@ def write_altimetry(
     draw = _Draw(at, measured, seed=seed, sizes=sizes, different_gaps=different_gaps)
     grid = _Grid(axis, axis[::-1], period)
     return AltimetryFiles(
-        tuple(_write_retracker(draw, index, grid, folder) for index in range(len(RETRACKERS))),
+        tuple(
+            _write_retracker(draw, index, errors, grid, folder)
+            for index, errors in enumerate(elevation_errors(at, seed=seed, sizes=sizes))
+        ),
         (_write_surface(world, draw, change, inside, grid, folder),),
         (_write_velocity(world, at, grid, folder),),
     )
@@ -182,8 +185,7 @@ class _Grid:
     period: tuple[dt.date, dt.date]
 
 
-def _write_retracker(draw: _Draw, index: int, grid: _Grid, folder: Path) -> Path:
-    errors = elevation_errors(draw.at, index, seed=draw.seed, sizes=draw.sizes)
+def _write_retracker(draw: _Draw, index: int, errors: FLOAT, grid: _Grid, folder: Path) -> Path:
     rates = np.where(draw.measured.seen, draw.measured.truth + errors, np.nan)
     if draw.different_gaps:
         for fit, rate in enumerate(rates):
