@@ -6,8 +6,8 @@ without error (record 0011)::
     K_jm,i = (1 / 4π) ∫_band i P_jm(cos θ) sin θ dθ · Δλ sinc(m Δλ / 2)
 
 Point kernels weigh values at the centres of the cells by a quadrature of the whole globe. Near the
-pole and for high orders the functions vanish: each order keeps only the box of degrees and rows
-where they do not (Sasgen et al., 2019, do not say how they expand).
+pole and for high orders the functions vanish: each order keeps boxes of degrees and rows where they
+do not, the lower degrees from fewer rows.
 """
 
 import hashlib
@@ -27,7 +27,11 @@ FLOAT = NDArray[np.float64]
 Quadrature = Literal["cell", "fejer", "exact"]
 
 NEGLIGIBLE = 1e-16
-"""Normalised Legendre functions below this are left out; their largest values are about √(2J)."""
+"""Part of the largest Legendre function of degree J, about √(2J + 1), below which they are left out.
+"""
+
+DEGREES_PER_BLOCK = 96
+"""Degrees that share their first row: fewer prune more and multiply slower."""
 
 _FORMAT = 1
 """Version of what :func:`content_key` stands for."""
@@ -35,14 +39,14 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Block:
-    """The kernel of one order, cut to where it is not negligible.
+    """The kernel of one order and some degrees, cut to the rows where it is not negligible.
 
     Attributes
     ----------
     m : int
         Order.
     degree, row : int
-        First degree and first row of the box; it reaches to the highest degree and last row.
+        First degree and first row of the box; it reaches to the last row.
     values : ndarray, shape (degrees, rows)
         K [1].
     """
@@ -56,7 +60,7 @@ class Block:
 def blocks(
     grid: CapGrid, *, j_max: int, quadrature: Quadrature = "cell", orders: range | None = None
 ) -> Iterator[Block]:
-    """Yield the kernel order by order; orders that are negligible everywhere have empty boxes.
+    """Yield the kernel order by order; of what is negligible everywhere there are no blocks.
 
     Parameters
     ----------
@@ -117,7 +121,7 @@ def _cell_columns(
         factor = width * np.sinc(m * width / (2.0 * np.pi)) / (4.0 * np.pi)
         column = legendre(rows, j_max=j_max, m=m) * band
         mean = column.reshape(len(column), -1, points).sum(axis=-1)
-        yield _cut(mean, np.diff(row_weight), m, factor)
+        yield from _cut(mean, np.diff(row_weight), m, j_max, factor)
 
 
 def _points_per_cell(grid: CapGrid, j_max: int) -> int:
@@ -138,10 +142,12 @@ def _point_columns(
     weight = fejer_weights(grid.globe_rows)[: len(from_pole)]
     factor = 1.0 / (2.0 * grid.n_lon)
     for m in orders:
-        if quadrature == "fejer":
-            yield _cut(legendre(rows, j_max=j_max, m=m) * weight, weight, m, factor)
-        else:
-            yield _cut(_exact_column(grid, j_max, m), weight, m, factor)
+        column = (
+            legendre(rows, j_max=j_max, m=m) * weight
+            if quadrature == "fejer"
+            else _exact_column(grid, j_max, m)
+        )
+        yield from _cut(column, weight, m, j_max, factor)
 
 
 def fejer_weights(n: int) -> FLOAT:
@@ -178,12 +184,13 @@ def _exact_column(grid: CapGrid, j_max: int, m: int) -> FLOAT:
     return np.asarray((moments @ series.T)[:, : len(grid.latitude)])
 
 
-def _cut(column: FLOAT, row_weight: FLOAT, m: int, factor: float) -> Block:
-    """Return the box of an order outside which its functions are negligible."""
-    there = np.abs(column) >= NEGLIGIBLE * np.abs(row_weight)
-    degrees, rows = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
-    if not degrees.size:
-        empty = np.empty((0, 0))
-        return Block(m, m + column.shape[0], column.shape[1], empty)
-    first, row = int(degrees[0]), int(rows[0])
-    return Block(m, m + first, row, np.ascontiguousarray(column[first:, row:] * factor))
+def _cut(column: FLOAT, row_weight: FLOAT, m: int, j_max: int, factor: float) -> Iterator[Block]:
+    """Yield the boxes of an order outside which its functions are negligible."""
+    there = np.abs(column) >= NEGLIGIBLE * np.sqrt(2.0 * j_max + 1.0) * np.abs(row_weight)
+    for first in range(0, len(column), DEGREES_PER_BLOCK):
+        part = there[first : first + DEGREES_PER_BLOCK]
+        degrees, rows = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        if degrees.size:
+            lowest, row = first + int(degrees[0]), int(rows[0])
+            box = column[lowest : first + len(part), row:] * factor
+            yield Block(m, m + lowest, row, box)

@@ -4,7 +4,7 @@ Two halves, which a cluster may do as two stages. First each row of cells become
 for all members at once (*row spectra*, ``(order, row, member)``). Then, order by order, one matrix
 product takes the rows of all members to degrees::
 
-    C_jm + i S_jm = Σ_i K_jm,i e^{i m Δλ / 2} Σ_k f_ik e^{i m k Δλ}
+    C_jm + i S_jm = Σ_i K_jm,i Σ_k f_ik e^{i m λ_k}
 
 K is made once per grid and degree (:mod:`pipelines.kernels.gravity.cap_kernel`). The synthesis is
 its transpose. Matrix products over all members and orders are how ecTrans and fastSHT transform
@@ -35,36 +35,32 @@ class CapTransformError(ValueError):
 
 
 class Engine(Protocol):
-    """The two operations that cost time, for arrays in the memory of one device."""
+    """The operations that cost time, for arrays in the memory of one device."""
 
-    def row_fft(self, rows: FLOAT, count: int) -> COMPLEX:
-        """Return Fourier coefficients 0 to count − 1 of rows (member, n_lon)."""
+    def row_fft(self, rows: FLOAT, out: COMPLEX) -> None:
+        """Write Fourier coefficients of rows (member, n_lon) to out (member, n_lon // 2 + 1)."""
 
     def inverse_row_fft(self, spectrum: COMPLEX, n_lon: int) -> FLOAT:
         """Return rows (member, n_lon) of Fourier coefficients (member, count)."""
 
-    def product(self, kernel: FLOAT, columns: FLOAT) -> FLOAT:
-        """Return the matrix product."""
+    def product(self, kernel: FLOAT, columns: FLOAT, out: FLOAT) -> None:
+        """Write the matrix product to out."""
 
 
 class NumpyEngine:
-    """NumPy and SciPy on the processor; BLAS should have one thread per worker."""
+    """NumPy on the processor; BLAS should have one thread per worker."""
 
-    def row_fft(self, rows: FLOAT, count: int) -> COMPLEX:
-        """Return Fourier coefficients 0 to count − 1 of rows (member, n_lon)."""
-        import scipy.fft
-
-        return np.asarray(scipy.fft.rfft(rows, axis=-1)[:, :count])
+    def row_fft(self, rows: FLOAT, out: COMPLEX) -> None:
+        """Write Fourier coefficients of rows (member, n_lon) to out (member, n_lon // 2 + 1)."""
+        np.fft.rfft(rows, axis=-1, out=out)
 
     def inverse_row_fft(self, spectrum: COMPLEX, n_lon: int) -> FLOAT:
         """Return rows (member, n_lon) of Fourier coefficients (member, count)."""
-        import scipy.fft
+        return np.asarray(np.fft.irfft(spectrum, n=n_lon, axis=-1, norm="forward"))
 
-        return np.asarray(scipy.fft.irfft(spectrum, n=n_lon, axis=-1, norm="forward"))
-
-    def product(self, kernel: FLOAT, columns: FLOAT) -> FLOAT:
-        """Return the matrix product."""
-        return np.asarray(kernel @ columns)
+    def product(self, kernel: FLOAT, columns: FLOAT, out: FLOAT) -> None:
+        """Write the matrix product to out."""
+        np.matmul(kernel, columns, out=out)
 
 
 NUMPY = NumpyEngine()
@@ -79,14 +75,12 @@ def row_limits(kernel: Iterable[Block], rows: int) -> NDArray[np.int64]:
     return limits
 
 
-def phases(grid: CapGrid, orders: range) -> COMPLEX:
-    """Return e^{i m Δλ / 2}: columns begin half a cell east of 0°, shape (orders,)."""
-    return np.asarray(np.exp(0.5j * np.radians(grid.lon_step) * np.array(orders)))
+def half_cell_phases(count: int, n_lon: int) -> COMPLEX:
+    """Return e^{i m Δλ / 2} of orders 0 to count − 1: columns begin half a cell east of 0°."""
+    return np.asarray(np.exp(1j * np.pi / n_lon * np.arange(count)))
 
 
-def row_spectra(
-    field: FLOAT, limits: NDArray[np.int64], *, engine: Engine = NUMPY, rows: slice | None = None
-) -> COMPLEX:
+def row_spectra(field: FLOAT, limits: NDArray[np.int64], *, engine: Engine = NUMPY) -> COMPLEX:
     """Return the Fourier series of every row of cells, for all members.
 
     Parameters
@@ -97,16 +91,14 @@ def row_spectra(
         Orders wanted of each row, see :func:`row_limits`; higher ones are zero.
     engine : Engine
         What computes.
-    rows : slice, optional
-        Rows to do; others stay zero.
 
     Returns
     -------
     ndarray of complex, shape (order, n_lat, member)
-        Σ_k f_k e^{−i m k Δλ}.
+        Σ_k f_k e^{i m λ_k}, with λ_k the centres of the columns.
     """
     spectrum = np.zeros((int(limits.max(initial=0)), field.shape[1], field.shape[0]), complex)
-    fill_row_spectra(spectrum, field, limits, engine=engine, rows=range(field.shape[1])[rows or slice(None)])
+    fill_row_spectra(spectrum, field, limits, engine=engine, rows=range(field.shape[1]))
     return spectrum
 
 
@@ -119,10 +111,16 @@ def fill_row_spectra(
     rows: Sequence[int],
 ) -> None:
     """Write the Fourier series of some rows into ``spectrum`` (order, n_lat, member)."""
+    n_lon = field.shape[2]
+    work = np.empty((field.shape[0], n_lon // 2 + 1), complex)
+    phase = half_cell_phases(len(spectrum), n_lon)[:, None]
     for row in rows:
         count = int(limits[row])
         if count:
-            spectrum[:count, row] = engine.row_fft(field[:, row], count).T
+            engine.row_fft(field[:, row], work)
+            waves = work[:, :count]
+            np.conjugate(waves, out=waves)
+            np.multiply(waves.T, phase[:count], out=spectrum[:count, row])
 
 
 @dataclass(frozen=True)
@@ -192,23 +190,16 @@ class CapTransform:
         """
         self._require_cells(field)
         spectrum = np.zeros((int(self.limits.max()), field.shape[1], field.shape[0]), complex)
-        fill = functools.partial(
-            fill_row_spectra, spectrum, field, self.limits, engine=self.engine
-        )
+        fill = functools.partial(fill_row_spectra, spectrum, field, self.limits, engine=self.engine)
         self._shared(lambda rows: fill(rows=rows), range(field.shape[1]))
         packed = np.zeros((self.layout.size, field.shape[0]), complex)
         self._shared(lambda each: self._to_degrees(each, spectrum, packed), self.kernel)
         return packed
 
     def _to_degrees(self, kernel: Iterable[Block], spectrum: COMPLEX, packed: COMPLEX) -> None:
-        layout = self.layout
         for block in kernel:
-            if block.values.size:
-                part = layout.order_slice(block.m)
-                first = part.start + block.degree - block.m
-                packed[first : part.stop] = legendre_analysis(
-                    block, spectrum[block.m], self.grid, engine=self.engine
-                )
+            place = self.layout.block_slice(block.m, block.degree, len(block.values))
+            legendre_analysis(block, spectrum[block.m], packed[place], engine=self.engine)
 
     def synthesise(self, packed: COMPLEX) -> FLOAT:
         """Return cell means (``cell``) or values at the centres of expansions.
@@ -233,10 +224,15 @@ class CapTransform:
         field = np.empty((members, rows, self.grid.n_lon))
         factor = self._row_factor
 
+        # Rows are real, so their Fourier series needs C − iS, halved for m > 0.
+        half = np.where(np.arange(len(spectrum)) > 0, 0.5, 1.0)
+        phase = (half * half_cell_phases(len(spectrum), self.grid.n_lon))[:, None]
+
         def fill(each: Iterable[int]) -> None:
             for row in each:
-                waves = spectrum[: self.limits[row], row].T * factor[row]
-                field[:, row] = self.engine.inverse_row_fft(waves, self.grid.n_lon)
+                count = self.limits[row]
+                waves = np.conj(spectrum[:count, row]) * (phase[:count] * factor[row])
+                field[:, row] = self.engine.inverse_row_fft(waves.T, self.grid.n_lon)
 
         self._shared(fill, range(rows))
         return field
@@ -256,14 +252,11 @@ class CapTransform:
         return np.asarray(2.0 * self.grid.n_lon / weight)
 
     def _to_rows(self, kernel: Iterable[Block], packed: COMPLEX, spectrum: COMPLEX) -> None:
-        layout = self.layout
         for block in kernel:
-            if block.values.size:
-                part = layout.order_slice(block.m)
-                first = part.start + block.degree - block.m
-                spectrum[block.m, block.row :] = legendre_synthesis(
-                    block, packed[first : part.stop], self.grid, engine=self.engine
-                )
+            place = self.layout.block_slice(block.m, block.degree, len(block.values))
+            spectrum[block.m, block.row :] += legendre_synthesis(
+                block, packed[place], engine=self.engine
+            )
 
     def adjoint(self, weights: FLOAT) -> COMPLEX:
         """Return Σ w Y_jm, each weight spread evenly over its cell: the transpose of synthesis.
@@ -304,9 +297,9 @@ class CapTransform:
 
 
 def legendre_analysis(
-    block: Block, spectrum: COMPLEX, grid: CapGrid, *, engine: Engine = NUMPY
-) -> COMPLEX:
-    """Return the coefficients of one order from its row spectra.
+    block: Block, spectrum: COMPLEX, out: COMPLEX, *, engine: Engine = NUMPY
+) -> None:
+    """Write the coefficients of one order, or some of its degrees, from its row spectra.
 
     Parameters
     ----------
@@ -314,47 +307,35 @@ def legendre_analysis(
         Kernel of the order.
     spectrum : ndarray of complex, shape (n_lat, member)
         Row spectra of the order.
-    grid : CapGrid
-        Cells, for the phase of their first column.
+    out : ndarray of complex, shape (degrees, member)
+        Receives C + iS of the block's degrees; contiguous.
     engine : Engine
         What computes.
-
-    Returns
-    -------
-    ndarray of complex, shape (degrees, member)
-        C + iS from the block's first degree on.
     """
-    columns = np.ascontiguousarray(spectrum[block.row :]).view(np.float64)
-    found = engine.product(block.values, columns).view(np.complex128)
-    turned: COMPLEX = np.conj(found * np.conj(phases(grid, range(block.m, block.m + 1))[0]))
-    return turned
+    columns = spectrum[block.row :].view(np.float64)
+    engine.product(block.values, columns, out.view(np.float64))
 
 
-def legendre_synthesis(
-    block: Block, coefficients: COMPLEX, grid: CapGrid, *, engine: Engine = NUMPY
-) -> COMPLEX:
-    """Return the row spectra of one order, ready for the inverse transform of a row.
+def legendre_synthesis(block: Block, coefficients: COMPLEX, *, engine: Engine = NUMPY) -> COMPLEX:
+    """Return what some degrees of one order add to its row spectra.
 
     Parameters
     ----------
     block : Block
         Kernel of the order.
     coefficients : ndarray of complex, shape (degrees, member)
-        C + iS from the block's first degree on.
-    grid : CapGrid
-        Cells.
+        C + iS of the block's degrees; contiguous.
     engine : Engine
         What computes.
 
     Returns
     -------
     ndarray of complex, shape (rows, member)
-        From the block's first row on.
+        From the block's first row on: Σ_j K_jm,i (C_jm + i S_jm).
     """
-    half = 0.5 if block.m else 1.0
-    phase = half * phases(grid, range(block.m, block.m + 1))[0]
-    turned = np.ascontiguousarray(np.conj(coefficients) * phase).view(np.float64)
-    return engine.product(np.asarray(block.values.T), turned).view(np.complex128)
+    rows = np.empty((block.values.shape[1], coefficients.shape[1]), complex)
+    engine.product(block.values.T, coefficients.view(np.float64), rows.view(np.float64))
+    return rows
 
 
 def analyse_orders(
@@ -391,10 +372,7 @@ def analyse_orders(
         layout = PackedLayout(j_max, orders)
         packed = np.zeros((layout.size, rows.shape[-1]), complex)
         for block in cap_kernel.blocks(grid, j_max=j_max, quadrature=quadrature, orders=orders):
-            if block.values.size:
-                part = layout.order_slice(block.m)
-                first = part.start + block.degree - block.m
-                packed[first : part.stop] = legendre_analysis(
-                    block, rows[block.m - orders.start], grid, engine=engine
-                )
+            place = layout.block_slice(block.m, block.degree, len(block.values))
+            spectrum = rows[block.m - orders.start]
+            legendre_analysis(block, spectrum, packed[place], engine=engine)
         yield orders, packed

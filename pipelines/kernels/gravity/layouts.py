@@ -58,6 +58,11 @@ class PackedLayout:
         first = before * (self.j_max + 1) - (self.orders.start + m - 1) * before // 2
         return slice(first, first + self.j_max + 1 - m)
 
+    def block_slice(self, m: int, degree: int, count: int) -> slice:
+        """Return where ``count`` degrees of order m from ``degree`` on stand."""
+        first = self.order_slice(m).start + degree - m
+        return slice(first, first + count)
+
     def degrees(self) -> INT:
         """Return the degree of each coefficient, shape (size,)."""
         return np.concatenate([np.arange(m, self.j_max + 1) for m in self.orders])
