@@ -1,0 +1,1 @@
+"""From rates of surface elevation to rates of surface mass on cells around the pole."""
