@@ -23,6 +23,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipelines import settings
 from pipelines.flows import altimetry_arrays as arrays
 from pipelines.flows import altimetry_fits as fits
@@ -86,6 +88,8 @@ def _layout(run: Run, found: inputs.AltimetryInputs) -> arrays.Layout:
     )
     grid = spectrum.grid_of(choices.cells)
     x, y = polar_maps.axes(choices.map.spacing_km)
+    raster = fits.raster_of(run, found)
+    x_pixel, y_pixel = raster.axes() if raster else (np.empty(0), np.empty(0))
     return arrays.Layout(
         j_max=choices.j_max,
         orders=min(ORDERS_PER_CHUNK, choices.j_max + 1),
@@ -96,6 +100,9 @@ def _layout(run: Run, found: inputs.AltimetryInputs) -> arrays.Layout:
         regions=regions.region_names(contracts.open_regions(found.regions)),
         x_grid=found.x,
         y_grid=found.y,
+        x_pixel=x_pixel,
+        y_pixel=y_pixel,
+        pixels_per_tile=fits.TILE_PIXELS,
         rows=len(grid.latitude),
         columns=grid.n_lon,
         x=x,

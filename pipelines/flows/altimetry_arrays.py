@@ -42,6 +42,9 @@ class Layout:
     regions: tuple[str, ...]
     x_grid: FLOAT
     y_grid: FLOAT
+    x_pixel: FLOAT
+    y_pixel: FLOAT
+    pixels_per_tile: int
     rows: int
     columns: int
     x: FLOAT
@@ -61,7 +64,22 @@ class Layout:
 
 def variables(layout: Layout) -> tuple[Array, ...]:
     """Return every array that keys fill."""
-    return (*_grids(layout), *_spectra(layout), *_sums(layout), *_maps(layout))
+    return (*_pixels(layout), *_grids(layout), *_spectra(layout), *_sums(layout), *_maps(layout))
+
+
+def _pixels(layout: Layout) -> tuple[Array, ...]:
+    """Return what heights along tracks are fitted to; nothing for gridded rates."""
+    if not layout.x_pixel.size:
+        return ()
+    n, side = len(layout.heights), layout.pixels_per_tile
+    shape = (n, len(layout.y_pixel), len(layout.x_pixel))
+    return tuple(
+        Array(name, ("height", "y_pixel", "x_pixel"), shape, (n, side, side), "m yr-1", text)
+        for name, text in (
+            ("fitted_rate", "rate of surface elevation in pixels, fitted to heights along tracks"),
+            ("fitted_rate_sigma", "its standard error"),
+        )
+    )
 
 
 def _grids(layout: Layout) -> tuple[Array, ...]:
@@ -134,6 +152,8 @@ def create(group: zarr.Group, *, layout: Layout) -> None:
     """Create the empty arrays (missing = NaN) and write the coordinates."""
     product_arrays.create(group, variables(layout), layout.attributes)
     axes = {"x": layout.x, "y": layout.y, "x_grid": layout.x_grid, "y_grid": layout.y_grid}
+    if layout.x_pixel.size:
+        axes |= {"x_pixel": layout.x_pixel, "y_pixel": layout.y_pixel}
     polar_axes(group, axes)
     for name in ("degree", "order"):
         coordinate(group, name, (name,), np.arange(layout.j_max + 1), {"units": "1"})
