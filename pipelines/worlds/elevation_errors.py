@@ -246,9 +246,12 @@ def _near_mountains(at: Places) -> FLOAT:
 
 
 def _steep(world: Antarctica, at: Places) -> FLOAT:
-    """Return how steep the ground is: 1 at the coast and on all of the horn, shape (...) [1]."""
+    """Return how steep the ground is: 1 at the coast, much of it on the horn, shape (...) [1].
+
+    Beyond the coast, where other ice sheets than this world's may have ice, it is 0.
+    """
     mu, nu = world.divide.coordinates(equal_area.plane_from_map(at.x, at.y))
     t = world.fraction(mu, nu)
     horn = np.isin(sector_index(nu), [n for n, s in enumerate(SECTORS) if s.region in GROUPS["AP"]])
     width = np.where(horn, 8.0, 1.0) * COAST_WIDTH
-    return np.asarray(np.exp(-((1.0 - t) / width)))
+    return np.where(t < 1.0, np.exp(-((1.0 - t) / width)), 0.0)
