@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,50 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import columns, products, reporting, truth
+from pipelines.commands import columns, demo_runs, products, reporting, truth
 from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
+from pipelines.commands.demo_runs import COLLECTIONS, J_MAX, MONTHS, PRODUCTS
 from pipelines.commands.ingest import ingest_all
 from pipelines.commands.run import log_receipt
 
 if TYPE_CHECKING:
     from pipelines.lifecycle import Outcome, Plan
     from pipelines.worlds.antarctica import Antarctica
-
-SEED = 1
-FIRST_MONTH = dt.date(2011, 2, 1)
-MONTHS = 60
-LAST_DAY = dt.date(2016, 1, 31)
-J_MAX = 60
-
-COLLECTIONS = {
-    "gravity": ("grace-l2", "demo-gravity"),
-    "degree_one": ("degree-one", "demo-degree-one"),
-    "low_degrees": ("low-degrees", "demo-low-degrees"),
-    "love_numbers": ("love-numbers", "demo-love-numbers"),
-    "gia": ("gia", "demo-gia"),
-    "basins": ("basins", "demo-basins"),
-    "grounded": ("boundaries", "demo-grounded"),
-}
-"""Files of the synthetic record: their kind and the collection they go to."""
-
-RUN_FILE = """\
-# The demo: rates of mass change of a synthetic Antarctica. `nunatak plan --example gravimetry`
-# prints every key that this file may have.
-product: gravimetry
-catalogue: {catalogue}
-output: {output}
-period: [{first}, {last}]
-regions: demo-basins
-inputs:
-  gravity: demo-gravity
-  degree_one: demo-degree-one
-  low_degrees: demo-low-degrees
-  love_numbers: demo-love-numbers
-  gia: demo-gia
-  grounded_ice: demo-grounded
-gravimetry:
-  j_max: {j_max}
-"""
 
 
 class DemoError(ValueError):
@@ -71,8 +35,21 @@ class Place:
     output: str
     work: Path
     catalogue: str
-    results: str
-    run_file: str
+    root: str
+
+    def run_file(self, product: str) -> str:
+        """Return the address of the run file of a product."""
+        from cluster import object_store
+
+        return object_store.join(self.output, f"{product}.yaml")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A product of the demo: its plan, and what became of it."""
+
+    plan: Plan
+    outcome: Outcome
 
 
 @click.command("demo")
@@ -85,29 +62,77 @@ def demo_command(output: str) -> Answer:
     started = time.perf_counter()
     with _place(output) as place:
         _announce(place)
-        world = Antarctica(seed=SEED)
+        world = Antarctica(seed=demo_runs.SEED)
         _ingest_world(world, place)
-        _, plan = products.plan_of(_write_run_file(place))
-        click.echo(plan.describe())
-        products.require_fits(plan, products.worker_bytes(None, plan))
-        outcome = plan.execute(None, on_receipt=log_receipt)
-    click.echo("\n".join(reporting.outcome_lines(plan, outcome)))
-    facts = {**reporting.facts(plan, outcome), "compared": _compared(world, plan, outcome)}
+        ran = {}
+        for product in PRODUCTS:
+            ran[product] = _run(product, place)
+            if not reporting.is_shown(ran[product].plan, ran[product].outcome):
+                break
+        facts = _facts(world, place, ran)
     facts["seconds"] = round(time.perf_counter() - started, 1)
-    click.echo(f"run file {place.run_file}, results in {plan.output}, {facts['seconds']:.0f} s")
-    return Answer(SOME_FAILED if outcome.failed else DONE, facts)
+    click.echo(f"run files and results in {place.output}, {facts['seconds']:.0f} s")
+    failed = any(each.outcome.failed for each in ran.values())
+    return Answer(SOME_FAILED if failed else DONE, facts)
 
 
-def _compared(world: Antarctica, plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """Print truth beside result, and return it for scripts."""
-    if not reporting.is_shown(plan, outcome):
-        return []
-    rows = reporting.region_rows(plan.output)
-    seen = truth.seen_mass_rates(world, plan.output, j_max=J_MAX)
-    compared = truth.compare(world.basin_mass_rates(), seen, rows)
-    columns.show(truth.HEADER, truth.cells(compared), numbers=truth.HEADER[1:])
+def _run(product: str, place: Place) -> Ran:
+    """Plan one product, say so, and run it."""
+    _, plan = products.plan_of(_write_run_file(product, place))
+    click.echo(plan.describe())
+    products.require_fits(plan, products.worker_bytes(None, plan))
+    outcome = plan.execute(None, on_receipt=log_receipt)
+    click.echo("\n".join(reporting.outcome_lines(plan, outcome)))
+    return Ran(plan, outcome)
+
+
+def _facts(world: Antarctica, place: Place, ran: dict[str, Ran]) -> dict[str, Any]:
+    """Print truth beside results, and return both for scripts."""
+    told = [reporting.facts(each.plan, each.outcome) for each in ran.values()]
+    counts = {name: sum(fact[name] for fact in told) for name in ("done", "failed", "left")}
+    compared, errors = _compared(world, place, ran)
+    return {
+        "product": "demo",
+        "output": place.output,
+        **counts,
+        "products": told,
+        "compared": compared,
+        "errors_by_scale": errors,
+    }
+
+
+def _compared(
+    world: Antarctica, place: Place, ran: dict[str, Ran]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    shown = [name for name, each in ran.items() if reporting.is_shown(each.plan, each.outcome)]
+    if not shown:
+        return [], []
+    rows = {name: reporting.region_rows(ran[name].plan.output) for name in shown}
+    true = world.basin_mass_rates()
+    header, lines = truth.side_by_side(true, rows)
+    columns.show(header, lines, numbers=header[1:])
     click.echo("\n".join(truth.explanation(j_max=J_MAX)))
-    return [{**dataclasses.asdict(each), "z": each.z} for each in compared]
+    seen = truth.seen_mass_rates(world, ran["gravimetry"].plan.output, j_max=J_MAX)
+    compared = truth.compare(true, seen, rows["gravimetry"])
+    found = [{**dataclasses.asdict(each), "z": each.z} for each in compared]
+    return found, _errors_by_scale(world, place, shown)
+
+
+def _errors_by_scale(world: Antarctica, place: Place, shown: list[str]) -> list[dict[str, Any]]:
+    """Print, draw and return how large the errors are at each scale, where all three are there."""
+    from cluster import object_store
+    from pipelines.commands import truth_by_degree
+
+    if set(shown) != set(PRODUCTS):
+        return []
+    errors = truth_by_degree.errors(world, object_store.join(place.output, "combination"))
+    path = object_store.join(place.output, "error_by_degree.png")
+    object_store.write_bytes(path, truth_by_degree.figure(errors))
+    table = truth_by_degree.by_scale(errors)
+    columns.show(truth_by_degree.HEADER, truth_by_degree.cells(table),
+                 numbers=truth_by_degree.HEADER)  # fmt: skip
+    click.echo(f"Errors by degree are drawn in {path}")
+    return table
 
 
 @contextmanager
@@ -119,22 +144,17 @@ def _place(output: str) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="nunatak-demo-") as passing:
         work = address.local if address.is_local else Path(passing)
         base = "." if address.is_local else address.url
-        yield Place(
-            output=address.url,
-            work=work,
-            catalogue=f"{base}/catalogue",
-            results=f"{base}/gravimetry",
-            run_file=object_store.join(address.url, "gravimetry.yaml"),
-        )
+        yield Place(output=address.url, work=work, catalogue=f"{base}/catalogue", root=base)
 
 
 def _announce(place: Place) -> None:
     click.echo(f"A synthetic Antarctica, whose mass change is known, goes into {place.output}:")
     for step in (
         f"{MONTHS} months of gravity fields to degree {J_MAX}, in the format of the missions",
+        "elevation rates of 7 retrackers and 4 fits, with gaps, and models of snow and firn",
         "a STAC catalogue of them, below catalogue",
-        "rates of mass change by basin, on local Dask processes, below gravimetry",
-        "truth beside result",
+        "gravimetry, altimetry and their combination, on local Dask processes, a folder each",
+        "truth beside results, and errors by scale",
     ):
         click.echo(f"  - {step}")
     click.echo("This takes a few minutes; if it is interrupted, the same command resumes.")
@@ -143,15 +163,23 @@ def _announce(place: Place) -> None:
 def _ingest_world(world: Antarctica, place: Place) -> None:
     """Write the files of the world, and catalogue what is not catalogued yet."""
     from cluster import object_store, store_errors
+    from pipelines.worlds.elevation_files import write_altimetry
     from pipelines.worlds.gravity_files import write_gravity
 
     folder = place.work / "files"
     with store_errors.local_errors(folder):
-        written = write_gravity(
-            world, folder, start=f"{FIRST_MONTH:%Y-%m}", months=MONTHS, j_max=J_MAX
+        first = f"{demo_runs.FIRST_MONTH:%Y-%m}"
+        gravity = write_gravity(world, folder, start=first, months=MONTHS, j_max=J_MAX)
+        altimetry = write_altimetry(
+            world,
+            folder,
+            seed=demo_runs.SEED,
+            spacing_km=demo_runs.SPACING_KM,
+            period=(demo_runs.FIRST_MONTH, demo_runs.LAST_DAY),
         )
     catalogue = object_store.join(place.output, "catalogue")
     for role, (kind, collection) in COLLECTIONS.items():
+        written = gravity if hasattr(gravity, role) else altimetry
         sources = tuple(str(path) for path in getattr(written, role))
         found = ingest_all(kind, sources, catalogue=catalogue, collection=collection)
         failed = [each for each in found if each.state == "failed"]
@@ -160,19 +188,14 @@ def _ingest_world(world: Antarctica, place: Place) -> None:
             raise DemoError(msg)
 
 
-def _write_run_file(place: Place) -> Path:
-    """Write the run file beside the results, and return a local copy."""
+def _write_run_file(product: str, place: Place) -> Path:
+    """Write a run file beside the results, and return a local copy."""
     from cluster import object_store
 
-    text = RUN_FILE.format(
-        catalogue=place.catalogue,
-        output=place.results,
-        first=FIRST_MONTH,
-        last=LAST_DAY,
-        j_max=J_MAX,
-    )
-    object_store.write_bytes(place.run_file, text.encode())
-    copy = place.work / "gravimetry.yaml"
-    if str(copy) != place.run_file:
+    text = demo_runs.run_file(product, catalogue=place.catalogue, root=place.root)
+    address = place.run_file(product)
+    object_store.write_bytes(address, text.encode())
+    copy = place.work / f"{product}.yaml"
+    if str(copy) != address:
         copy.write_text(text, encoding="utf-8")
     return copy

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pipelines.lifecycle import Plan
     from pipelines.settings import Run
 
-FLOWS = {"gravimetry": "pipelines.flows.gravimetry"}
+FLOWS = {name: f"pipelines.flows.{name}" for name in ("gravimetry", "altimetry", "combination")}
 """Module of each product; imported when a run file asks for it."""
 
 

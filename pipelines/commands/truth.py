@@ -104,6 +104,40 @@ def compare(
     ]
 
 
+def side_by_side(
+    truth: Mapping[str, float], rows: Mapping[str, Sequence[Row]]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return a table of the truth and of what each product found.
+
+    Parameters
+    ----------
+    truth : mapping of str to float
+        Mass change by basin and group [Gt yr⁻¹].
+    rows : mapping of str to sequence of Row
+        Product to its ``tables/regions.csv``.
+
+    Returns
+    -------
+    header, lines
+        A column per product with its standard deviation beside it, a line per region.
+    """
+    found = {
+        name: {row.region: row for row in table if row.quantity == "mass_rate"}
+        for name, table in rows.items()
+    }
+    header = ["region", "truth"]
+    for name in rows:
+        header += [name, "sigma" if name == "gravimetry" else f"sigma_{name[:3]}"]
+    lines = []
+    for region, true in truth.items():
+        cells = [region, f"{true:.1f}"]
+        for table in found.values():
+            row = table.get(region)
+            cells += [f"{row.value:.1f}", f"± {row.uncertainty:.1f}"] if row else ["", ""]
+        lines.append(tuple(cells))
+    return tuple(header), lines
+
+
 HEADER = ("region", "truth", "seen", "result", "sigma", "z")
 """Columns of the comparison, all but the first and the last in Gt/yr."""
 
@@ -127,9 +161,9 @@ def explanation(*, j_max: int) -> Iterator[str]:
     """Yield what the columns mean for fields of degree ``j_max``."""
     yield from (
         "Mass change in Gt/yr; sigma is one standard deviation.",
+        "Gravimetry alone is told as it is:",
         f"A field of degree {j_max} cannot tell apart what is closer than {20_000 / j_max:.0f} km:",
-        "mass of a basin shows partly in its neighbours and in the sea (truth against seen).",
-        "Sigma holds errors of measurement and not this leakage; z is (result − seen) / sigma.",
+        "mass of a basin shows partly in its neighbours and in the sea, which sigma does not hold.",
         "The noise is striped and the members take coefficients as independent, as the paper does:",
-        "z scatters by about 1.5 for basins, 1.2 for AIS (docs/gravimetry.md, Limits).",
+        "errors scatter by about 1.5 sigma for basins, 1.2 for AIS (docs/gravimetry.md, Limits).",
     )

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pipelines.flows.catalogue_inputs import Source
     from pipelines.settings_altimetry import Densities, GapFilling
 
+MOST_UNCOVERED = 0.05
+"""Part of the grounded ice that a model may miss where its own margin is drawn otherwise [1]."""
+
 FLOAT = NDArray[np.float64]
 BOOL = NDArray[np.bool_]
 
@@ -180,16 +183,20 @@ class ConstantJob:
         data = self.surface_processes.open()
         height = on_grid(data, data.surface_elevation_rate.values, group)
         mass = on_grid(data, data.surface_mass_rate.values, group)
-        constant = mass - self.choices.ice * height
+        constant = density.surface_process_constant(height, mass, ice=self.choices.ice)
         lacking = int(np.isnan(constant[inside]).sum())
-        if lacking:
+        if lacking > MOST_UNCOVERED * inside.sum():
             msg = (
                 f"{self.surface_processes.id}: lacks {lacking} of {inside.sum()} cells on grounded "
                 "ice; give trends that cover the ice, or leave out the model surface_processes"
             )
             raise KeyFailed(msg)
-        stored.write(group, "surface_process_rate", np.where(inside, constant, 0.0))
-        return Receipt(key, "done", inputs=(self.surface_processes.id,))
+        spacing = float(np.diff(stored.read(group, "x_grid", slice(0, 2)))[0])
+        filled = gap_filling.fill(constant, inside, spacing_m=spacing).field
+        stored.write(group, "surface_process_rate", filled)
+        note = f"{lacking} cells at the margin of the model take those beside them"
+        used = (self.surface_processes.id,)
+        return Receipt(key, "done", inputs=used, note=note if lacking else "")
 
 
 def read_mask(group: zarr.Group, name: str) -> BOOL:
