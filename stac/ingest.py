@@ -13,18 +13,12 @@ from pathlib import Path, PurePosixPath
 
 import xarray as xr
 
-from stac import boundaries, gravity, stores
+from stac import along_track, boundaries, elevation, gravity, stores, surface_processes, velocity
 from stac.boundaries import BoundaryError
 from stac.contracts import CONTRACTS, POLYGON_CONTRACTS, ContractError
+from stac.field_units import FieldFormatError
 from stac.gravity import GravityFormatError
-from stac.items import (
-    Coverage,
-    Source,
-    field_coverage,
-    item_id,
-    region_coverage,
-    source_item,
-)
+from stac.items import Coverage, Source, array_coverage, item_id, region_coverage, source_item
 from stac.locations import CatalogueError, UnreachableError, filesystem, normalise, reaching
 from stac.registry import ChangedSourceError, CollectionWriter, open_writer
 
@@ -35,6 +29,9 @@ KINDS = (
     "love-numbers",
     "gia",
     "elevation-rate",
+    "elevation",
+    "surface-elevation",
+    "surface-processes",
     "basins",
     "boundaries",
     "gates",
@@ -52,7 +49,21 @@ READERS: Mapping[str, Callable[..., xr.Dataset]] = {
     "low-degrees": gravity.read_low_degrees,
     "love-numbers": gravity.read_love_numbers,
     "gia": gravity.read_gia,
+    "elevation-rate": elevation.read_elevation,
+    "elevation": along_track.read_granule,
+    "surface-elevation": elevation.read_surface_elevation,
+    "velocity": velocity.read_velocity,
+    "surface-processes": surface_processes.read_surface_processes,
 }
+FIELD_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".tif", ".tiff")
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(POLYGON_CONTRACTS, boundaries.SUFFIXES),
+    **dict.fromkeys(
+        ("elevation-rate", "elevation", "surface-elevation", "velocity", "surface-processes"),
+        FIELD_SUFFIXES,
+    ),
+}
+"""What is looked at in a folder, by kind; all visible files where nothing is said."""
 READABLE = (*READERS, *POLYGON_CONTRACTS)
 
 
@@ -68,6 +79,7 @@ class SourceError(ValueError):
 SOURCE_ERRORS = (
     GravityFormatError,
     BoundaryError,
+    FieldFormatError,
     ContractError,
     ChangedSourceError,
     SourceError,
@@ -175,29 +187,32 @@ def _convert(
     """Build the store aside, then put it in place; return the item that was faster, if any."""
     with tempfile.TemporaryDirectory(prefix="nunatak-ingest-") as folder:
         if kind in POLYGON_CONTRACTS:
-            stored, coverage = _convert_polygons(kind, parts, source, Path(folder))
+            found, stored, coverage = _convert_polygons(kind, parts, source, Path(folder))
         else:
-            stored, coverage = _convert_arrays(kind, parts, source, Path(folder))
+            found, stored, coverage = _convert_arrays(kind, parts, source, Path(folder))
         item = source_item(
-            kind=kind, collection=writer.name, source=source, stored=stored, coverage=coverage
+            kind=found, collection=writer.name, source=source, stored=stored, coverage=coverage
         )
         return writer.add(item, stored, source)
 
 
 def _convert_arrays(
     kind: str, parts: Mapping[str, bytes], source: Source, folder: Path
-) -> tuple[stores.Stored, Coverage]:
+) -> tuple[str, stores.Stored, Coverage]:
     (data,) = parts.values()
-    dataset = CONTRACTS[kind].check_values(READERS[kind](data, name=source.name))
-    return stores.write_group(dataset, folder / "data.zarr"), field_coverage(dataset)
+    dataset = READERS[kind](data, name=source.name)
+    # Altimetry is ingested under one name, whether it is gridded already or not.
+    found = "elevation" if "point" in dataset.dims else kind
+    CONTRACTS[found].check_values(dataset)
+    return found, stores.write_group(dataset, folder / "data.zarr"), array_coverage(dataset)
 
 
 def _convert_polygons(
     kind: str, parts: Mapping[str, bytes], source: Source, folder: Path
-) -> tuple[stores.Stored, Coverage]:
+) -> tuple[str, stores.Stored, Coverage]:
     table = POLYGON_CONTRACTS[kind].check(boundaries.read_regions(parts, name=source.name))
     coverage = region_coverage(table)
-    return stores.write_table(table, folder / "data.parquet"), coverage
+    return kind, stores.write_table(table, folder / "data.parquet"), coverage
 
 
 def describe_source(name: str, parts: Mapping[str, bytes]) -> Source:
@@ -253,7 +268,7 @@ def expand(source: str, kind: str) -> list[str | Ingested]:
     """Return the addresses of the files that a file, folder or glob stands for, sorted.
 
     A source that stands for nothing becomes a failed `Ingested`. Hidden files are passed over; so
-    is, in a folder of polygons, all that is not the main file of one.
+    is, in a folder or glob of polygons or fields, all that has not one of the suffixes of its kind.
     """
     try:
         found = _expand(normalise(source))
@@ -261,8 +276,8 @@ def expand(source: str, kind: str) -> list[str | Ingested]:
         return [Ingested(source, "", "failed", reason=str(error))]
     if found == [normalise(source)]:
         return list(found)
-    if kind in POLYGON_CONTRACTS:
-        found = [url for url in found if url.lower().endswith(boundaries.SUFFIXES)]
+    if kind in SUFFIXES:
+        found = [url for url in found if url.lower().endswith(SUFFIXES[kind])]
     if not found:
         reason = f"nothing of kind {kind!r} at {source}; check the path or the pattern"
         return [Ingested(source, "", "failed", reason=reason)]

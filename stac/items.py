@@ -13,6 +13,7 @@ import numpy as np
 import pystac
 import shapely
 import xarray as xr
+from numpy.typing import NDArray
 
 from stac import grids
 from stac.queries import rfc3339
@@ -27,10 +28,31 @@ JSON_MEDIA = "application/json"
 # Love numbers and outlines have no date; a span that every period overlaps stands for "always".
 ALWAYS = (datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 SECOND = timedelta(seconds=1)
+TRACK_M = 10_000.0
+"""How far points may lie from the line that stands for their track [m]."""
+MOST_CORNERS = 1000
 KNOWN_SUFFIXES = frozenset(
-    {".gz", ".txt", ".gfc", ".gpkg", ".geojson", ".json", ".shp", ".nc", ".csv", ".dat", ".tar"}
+    {
+        ".gz",
+        ".txt",
+        ".gfc",
+        ".gpkg",
+        ".geojson",
+        ".json",
+        ".shp",
+        ".nc",
+        ".csv",
+        ".dat",
+        ".tar",
+        ".nc4",
+        ".cdf",
+        ".h5",
+        ".tif",
+        ".tiff",
+    }
 )
 WRITERS = ("nunatak", "numpy", "xarray", "zarr")
+FIELD_WRITERS = (*WRITERS, "netCDF4", "pyproj", "rasterio")
 POLYGON_WRITERS = ("nunatak", "geopandas", "pyarrow", "pyproj", "shapely")
 
 
@@ -86,13 +108,86 @@ def field_coverage(dataset: xr.Dataset) -> Coverage:
 
     Its scalar attributes become properties ``nunatak:NAME``, so a search can ask for them.
     """
-    start, end = _span(dataset)
+    return Coverage(grids.whole_globe(), *_span(dataset), grids.GEOCENTRIC, _searchable(dataset))
+
+
+def array_coverage(dataset: xr.Dataset) -> Coverage:
+    """Cover the track, the grid or the globe that a dataset is about."""
+    if "point" in dataset.dims:
+        return track_coverage(dataset)
+    return grid_coverage(dataset) if {"y", "x"} <= set(dataset.dims) else field_coverage(dataset)
+
+
+def grid_coverage(dataset: xr.Dataset) -> Coverage:
+    """Cover the box of EPSG:3031 around all cells that hold a value, or the grid if none does.
+
+    Shape, affine transform and bounds of the whole grid are told as the projection extension has
+    them, and how many members there are.
+    """
+    x, y = dataset["x"].to_numpy(), dataset["y"].to_numpy()
+    half = float(x[1] - x[0]) / 2.0
+    bounds = (x[0] - half, y[-1] - half, x[-1] + half, y[0] + half)
+    held = _holds_values(dataset)
+    rows, columns = (np.flatnonzero(held.any(axis=axis)) for axis in (1, 0))
+    box = shapely.box(*bounds)
+    if rows.size:
+        west, east = x[columns[[0, -1]]]
+        north, south = y[rows[[0, -1]]]
+        box = shapely.box(west - half, south - half, east + half, north + half)
     properties = {
+        "proj:shape": [int(y.size), int(x.size)],
+        "proj:transform": [2.0 * half, 0.0, float(bounds[0]), 0.0, -2.0 * half, float(bounds[3])],
+        "proj:bbox": [float(edge) for edge in bounds],
+        "nunatak:spacing_m": 2.0 * half,
+        "nunatak:covered_share": round(float(held.mean()), 6),
+        **_searchable(dataset),
+    }
+    if "member" in dataset.sizes:
+        properties["nunatak:members"] = int(dataset.sizes["member"])
+    footprint = grids.footprint(box)
+    return Coverage(footprint, *_span(dataset), grids.POLAR, properties)
+
+
+def _holds_values(dataset: xr.Dataset) -> NDArray[np.bool_]:
+    """Return which cells hold a value in any field, shape (y, x)."""
+    held = np.zeros((dataset.sizes["y"], dataset.sizes["x"]), dtype=bool)
+    for array in dataset.data_vars.values():
+        values = array.to_numpy()
+        for member in values.reshape(-1, *held.shape):
+            held |= np.isfinite(member)
+    return held
+
+
+def track_coverage(dataset: xr.Dataset) -> Coverage:
+    """Cover a corridor around the points of a track, for the span of their times."""
+    order = np.argsort(dataset["time"].to_numpy(), kind="stable")
+    points = np.column_stack([dataset[axis].to_numpy()[order] for axis in ("x", "y")])
+    properties = {"nunatak:points": int(points.shape[0]), **_searchable(dataset)}
+    footprint = grids.footprint(_corridor(points))
+    return Coverage(footprint, *_span(dataset), grids.POLAR, properties)
+
+
+def _corridor(points: NDArray[np.float64]) -> shapely.Geometry:
+    """Return a polygon around points in order, shape (n, 2) [m]: the smaller of two that hold them.
+
+    A line within `TRACK_M` of all points, widened by a little more than that; or their hull.
+    """
+    hull = shapely.convex_hull(shapely.MultiPoint(points)).buffer(TRACK_M / 10.0)
+    line = shapely.LineString(points if len(points) > 1 else np.repeat(points, 2, axis=0))
+    line = shapely.simplify(line, TRACK_M, preserve_topology=False)
+    if shapely.get_num_coordinates(line) > MOST_CORNERS or line.is_empty:
+        return hull
+    corridor = shapely.buffer(line, 1.1 * TRACK_M)
+    return corridor if corridor.area < hull.area else hull
+
+
+def _searchable(dataset: xr.Dataset) -> dict[str, Any]:
+    """Return scalar attributes as properties of an item."""
+    return {
         f"nunatak:{name}": value.item() if isinstance(value, np.generic) else value
         for name, value in dataset.attrs.items()
         if isinstance(value, str | int | float | np.generic) and value != ""
     }
-    return Coverage(grids.whole_globe(), start, end, grids.GEOCENTRIC, properties)
 
 
 def region_coverage(table: gpd.GeoDataFrame) -> Coverage:
@@ -126,7 +221,9 @@ def source_item(
     All hrefs are relative. ``file:checksum`` of a Zarr group is that of its manifest, see
     `stores.Stored`.
     """
-    writers = POLYGON_WRITERS if coverage.code == grids.POLAR else WRITERS
+    writers: tuple[str, ...] = FIELD_WRITERS if coverage.code == grids.POLAR else WRITERS
+    if stored.path.suffix == ".parquet":
+        writers = POLYGON_WRITERS
     made = pystac.Item(
         id=item_id(source.name),
         geometry=dict(coverage.geometry),

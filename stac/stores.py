@@ -1,4 +1,6 @@
-"""Datasets as Zarr v3 groups: one chunk a variable, consolidated, every type in the Zarr core.
+"""Datasets as Zarr v3 groups: consolidated, every type in the Zarr core.
+
+Fields on a grid are cut into tiles, each of one member; any other variable is one chunk.
 
 Zarr v3 has no settled type for text, so a text coordinate is written as CF flags (small integers
 with ``flag_meanings``); times are whole microseconds since 1970. Reading turns both back.
@@ -23,6 +25,8 @@ from stac.locations import filesystem, is_local, join, reaching
 ROOT = "zarr.json"
 ZARR_MEDIA = "application/vnd.zarr; version=3"
 PARQUET_MEDIA = "application/vnd.apache.parquet"
+TILE = 512
+"""Rows and columns of one chunk of a field: 2 MiB of float64."""
 EPOCH = "microseconds since 1970-01-01"
 
 
@@ -107,11 +111,18 @@ def encode(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
-    """Return one chunk for the whole variable, and whole microseconds for times."""
-    chunks: dict[str, Any] = {"chunks": variable.shape} if variable.shape else {}
+    """Return tiles for fields, one chunk for all else, and whole microseconds for times."""
+    chunks: dict[str, Any] = {"chunks": _chunks(variable)} if variable.shape else {}
     if variable.dtype.kind != "M":
         return chunks
     return chunks | {"units": EPOCH, "dtype": "int64", "calendar": "proleptic_gregorian"}
+
+
+def _chunks(variable: xr.Variable) -> tuple[int, ...]:
+    """Return the shape of one chunk: of a field at most a tile of one member."""
+    if variable.dims[-2:] != ("y", "x"):
+        return variable.shape
+    return (*(1 for _ in variable.shape[:-2]), *(min(TILE, size) for size in variable.shape[-2:]))
 
 
 def decode(dataset: xr.Dataset) -> xr.Dataset:

@@ -1,0 +1,142 @@
+"""The kinds of data that collections hold, and the contract of each."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from stac.promises import EXAMPLE_DEGREE, Contract, PolygonContract, Variable
+
+TIDE_SYSTEMS = ("zero_tide", "tide_free", "mean_tide", "unknown")
+DEGREE_ONE = ("C10", "C11", "S11")
+LOW_DEGREES = ("C20", "C30")
+STOKES = ("part", "degree", "order")
+PERIODIC = ("period_years", *STOKES)
+NAN = float("nan")
+FIELD_VARIABLES = (
+    Variable("stokes", STOKES, unit="1"),
+    Variable("stokes_sigma", STOKES, unit="1", missing=NAN),
+    Variable("stokes_trend", STOKES, unit="yr-1", optional=True),
+    Variable("stokes_cosine", PERIODIC, unit="1", optional=True),
+    Variable("stokes_sine", PERIODIC, unit="1", optional=True),
+)
+FIELD_ATTRIBUTES = {
+    "product": "GSM", "centre": "CSR", "release": "RL06", "mission": "GRACE",
+    "gm": 3.986004415e14, "radius": 6378136.3, "tide_system": "zero_tide",
+    "max_degree": EXAMPLE_DEGREE, "time_start": "2011-02-01", "time_end": "2011-03-01",
+    "normalisation": "4pi",
+}  # fmt: skip
+SERIES_ATTRIBUTES = {
+    "source": "example", "tide_system": "zero_tide", "frame": "CF", "gia_removed": "",
+    "gm": 3.986004415e14, "radius": 6378136.3,
+}  # fmt: skip
+SERIES = ("time", "coefficient")
+SERIES_VARIABLES = (
+    Variable("value", SERIES, unit="1", missing=NAN),
+    Variable("sigma", SERIES, unit="1", missing=NAN),
+    Variable("coefficient", ("coefficient",), "text"),
+    Variable("time", ("time",), "datetime64[ns]"),
+    Variable("time_start", ("time",), "datetime64[ns]"),
+    Variable("time_end", ("time",), "datetime64[ns]"),
+)
+TIDES = {"tide_system": TIDE_SYSTEMS}
+_GRAVITY = (
+    Contract("grace-l2", FIELD_VARIABLES, FIELD_ATTRIBUTES, TIDES | {"normalisation": ("4pi",)}),
+    Contract("degree-one", SERIES_VARIABLES, SERIES_ATTRIBUTES, TIDES, {"coefficient": DEGREE_ONE}),
+    Contract(
+        "low-degrees",
+        SERIES_VARIABLES,
+        SERIES_ATTRIBUTES,
+        TIDES,
+        {"coefficient": LOW_DEGREES},
+        partial=True,
+    ),
+    Contract(
+        "love-numbers",
+        tuple(Variable(name, ("degree",), unit="1") for name in ("h", "l", "k")),
+        {"name": "PREM", "frame": "CE", "max_degree": EXAMPLE_DEGREE},
+    ),
+    Contract(
+        "gia",
+        (Variable("stokes_rate", STOKES, unit="yr-1"),),
+        {"name": "ICE-6G_D", "max_degree": EXAMPLE_DEGREE},
+    ),
+)
+METRE = "m"
+SPEED = "m yr-1"
+X, Y = (Variable(axis, (axis,), unit=METRE) for axis in ("x", "y"))
+PERIOD = {"time_start": "2011-02-01", "time_end": "2017-07-01"}
+
+
+def _field(name: str, unit: str, *, optional: bool = False) -> Variable:
+    """Return a field on a grid, NaN where missing."""
+    return Variable(name, ("y", "x"), unit=unit, missing=NAN, optional=optional)
+
+
+_FIELDS = (
+    Contract(
+        "elevation-rate",
+        (
+            Variable("elevation_rate", ("member", "y", "x"), unit=SPEED, missing=NAN),
+            Variable("member", ("member",), "text"),
+            X,
+            Y,
+        ),
+        {"member_dimensions": "retracker/fit", **PERIOD},
+    ),
+    Contract(
+        "surface-elevation",
+        (_field("surface_elevation", METRE), X, Y),
+        {"height_reference": "ellipsoid", **PERIOD},
+        {"height_reference": ("ellipsoid", "geoid", "unknown")},
+    ),
+    Contract(
+        "velocity",
+        (
+            *(_field(name, SPEED) for name in ("v_x", "v_y")),
+            *(_field(name, SPEED, optional=True) for name in ("v_x_sigma", "v_y_sigma")),
+            X,
+            Y,
+        ),
+        PERIOD,
+    ),
+    Contract(
+        "surface-processes",
+        (
+            _field("surface_elevation_rate", SPEED),
+            _field("surface_mass_rate", "kg m-2 yr-1"),
+            X,
+            Y,
+        ),
+        PERIOD,
+    ),
+)
+_POINTS = (
+    Contract(
+        "elevation",
+        (
+            *(Variable(name, ("point",), unit=METRE) for name in ("x", "y", "elevation")),
+            Variable("time", ("point",), "datetime64[ns]"),
+            *(
+                Variable(name, ("point",), unit=METRE, missing=NAN, optional=True)
+                for name in ("uncertainty", "reference_elevation")
+            ),
+            *(
+                Variable(name, ("point",), "int8", optional=True)
+                for name in ("instrument_mode", "surface_type")
+            ),
+        ),
+        {
+            "source_product": "Cryo-TEMPO Land Ice Thematic Product, baseline C",
+            "retracker": "LMC",
+            "time_start": "2010-12-18T07:48:54",
+            "time_end": "2010-12-18T07:51:36",
+            "points_in_file": 3,
+            "dropped": "none",
+        },
+    ),
+)
+CONTRACTS: Mapping[str, Contract] = MappingProxyType(
+    {c.kind: c for c in (*_GRAVITY, *_FIELDS, *_POINTS)}
+)
+POLYGON_CONTRACTS: Mapping[str, PolygonContract] = MappingProxyType(
+    {kind: PolygonContract(kind) for kind in ("basins", "boundaries")}
+)
