@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import EllipsisType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,6 @@ def read(group: zarr.Group, name: str, at: Place = ...) -> NDArray[np.float64]:
     return np.asarray(array(group, name)[at], dtype=np.float64)
 
 
-def write(group: zarr.Group, name: str, values: NDArray[np.float64], at: Place = ...) -> None:
+def write(group: zarr.Group, name: str, values: NDArray[Any], at: Place = ...) -> None:
     """Fill an array of the product, or the part of it along its first dimension."""
     array(group, name)[at] = values

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 ORDERS_PER_CHUNK = 64
 """Orders of one stored chunk of coefficients."""
 
-KERNEL_BYTES = 384 * MIB
-"""Most Legendre functions that one task makes."""
+ELEMENTS_PER_KEY = 64_000_000
+"""Legendre functions (row, degree, order) that one task makes: all at degree 512 and 0.2°."""
 
 
 def plan(run: Run) -> Plan:
@@ -143,7 +143,7 @@ def _stages(run: Run, found: inputs.AltimetryInputs, layout: arrays.Layout) -> t
         Stage("rows", rows, spectrum.RowJob(choices, layout.models, n, per_key),
               40 * field + 3 * 16 * layout.rows * layout.columns + 256 * MIB, 12.0,
               "areas that cells share with pixels, one member on rows of cells"),
-        Stage("analyse", blocks, spectrum.OrderJob(choices), _analysis_bytes(layout, blocks), 3.0,
+        Stage("analyse", blocks, spectrum.OrderJob(choices), _analysis_bytes(layout), 3.0,
               "Legendre functions of some orders, those orders of all basis fields", blocks),
         Stage("sums", ("regions", *polar_maps.band_keys(len(layout.y))),
               _sums(run, found, layout, shown),
@@ -154,21 +154,20 @@ def _stages(run: Run, found: inputs.AltimetryInputs, layout: arrays.Layout) -> t
 
 
 def _order_blocks(layout: arrays.Layout) -> tuple[str, ...]:
-    """Return keys of blocks of orders, whole chunks each, whose Legendre functions fit a task."""
+    """Return keys of blocks of orders, whole chunks each, that are worth a task."""
     chunks = -(-(layout.j_max + 1) // layout.orders)
-    per_chunk = 8 * layout.rows * (layout.j_max + 1) * layout.orders
-    together = max(1, KERNEL_BYTES // per_chunk)
+    per_chunk = layout.rows * (layout.j_max + 1) * layout.orders
+    together = max(1, ELEMENTS_PER_KEY // per_chunk)
     step = layout.orders * together
     count = -(-chunks // together)
     return tuple(f"orders/{i * step}-{min((i + 1) * step, layout.j_max + 1)}" for i in range(count))
 
 
-def _analysis_bytes(layout: arrays.Layout, blocks: tuple[str, ...]) -> int:
-    """Return the memory of one block: kernel, row spectra and coefficients of its orders."""
-    orders = _widest(blocks, layout)
-    kernel = 8 * layout.rows * (layout.j_max + 1) * orders
-    rows = 16 * layout.basis * layout.rows * orders
-    return 2 * kernel + 3 * rows + 3 * 16 * layout.basis * (layout.j_max + 1) * orders + 128 * MIB
+def _analysis_bytes(layout: arrays.Layout) -> int:
+    """Return the memory of one chunk of orders: row spectra and coefficients of the basis."""
+    rows = 16 * layout.basis * layout.rows * layout.orders
+    coefficients = 16 * layout.basis * (layout.j_max + 1) * layout.orders
+    return 3 * rows + 4 * coefficients + 32 * layout.rows * (layout.j_max + 1) + 128 * MIB
 
 
 def _widest(blocks: tuple[str, ...], layout: arrays.Layout) -> int:

@@ -55,7 +55,7 @@ class Layout:
     @property
     def basis(self) -> int:
         """Fields that span the ensemble: h_i, ρ*h_i, and one constant."""
-        return self.mixing.shape[1]
+        return int(self.mixing.shape[1])
 
     def bytes(self) -> int:
         """Return the size of all arrays, uncompressed [B]."""

@@ -35,18 +35,17 @@ class RegionJob:
         """Write the sums, a block of orders at a time."""
         mixing = stored.read(group, "mixing")
         parts = {"": mixing, **self._parts(mixing)}
-        sums = 0.0
+        sums = np.zeros(stored.array(group, "region_mass_rate_basis").shape)
         power = np.zeros(stored.array(group, "degree_power").shape)
         spread = {name: np.zeros(power.shape) for name in parts}
         for orders in order_blocks(group, "mass_rate_basis"):
             basis = read_orders(group, "mass_rate_basis", orders)
             kernels = read_orders(group, "region_kernel", orders)
-            sums = sums + basis.reshape(len(basis), -1) @ kernels.reshape(len(kernels), -1).T
+            sums += basis.reshape(len(basis), -1) @ kernels.reshape(len(kernels), -1).T
             mean = mixed_ensembles.mixed_mean(basis, mixing)
             power += np.square(mean).sum(axis=(0, 2))
             for name, rows in parts.items():
                 spread[name] += mixed_ensembles.mixed_variance(basis, rows).sum(axis=(0, 2))
-        sums = np.asarray(sums)
         stored.write(group, "region_mass_rate_basis", sums)
         stored.write(group, "region_mass_rate", mixed_ensembles.mixed_mean(sums, mixing))
         covariance = mixed_ensembles.mixed_covariance(sums, mixing)
@@ -76,7 +75,7 @@ class RegionJob:
         stored.write(group, "region_area", areas)
         for height in range(self.heights):
             weight = area * stored.read(group, "is_filled", height)
-            filled = np.bincount(labels[here], weight[here], minlength=len(polygons))
+            filled = np.bincount(labels[here], weight[here], len(polygons))
             fraction = np.divide(
                 whole @ filled, areas, out=np.full(len(areas), np.nan), where=areas > 0
             )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import settings
+from pipelines import settings, stored
 from pipelines.flows import catalogue_inputs, polar_maps, regions
 from pipelines.flows import combination_arrays as arrays
 from pipelines.flows import combination_inputs as inputs
@@ -75,14 +75,8 @@ def plan(run: Run) -> Plan:
 def _lines(run: Run) -> tuple[maps.Line, ...]:
     """Return the transects of the run, those of figure 3 if it names none, sampled."""
     named = {
-        each.name: (np.array(each.longitudes), np.array(each.latitudes))
-        for each in run.choices.transects
-    }
-    if not named:
-        named = {
-            name: tuple(np.array(points).T)  # type: ignore[misc]
-            for name, points in transects.DEFAULT_TRANSECTS.items()
-        }
+        each.name: np.array([each.longitudes, each.latitudes]) for each in run.choices.transects
+    } or {name: np.array(points).T for name, points in transects.DEFAULT_TRANSECTS.items()}
     spacing = run.choices.transect_spacing_km
     lines = []
     for name, (longitude, latitude) in named.items():
@@ -102,8 +96,8 @@ def _layout(
         j_max=found.altimetry_degree,
         gravimetry_degree=found.gravimetry_degree,
         orders=min(ORDERS_PER_CHUNK, found.altimetry_degree + 1),
-        gravimetry_members=int(gravimetry["mass_rate_perturbation"].shape[0]) * models,
-        altimetry_members=int(altimetry["mixing"].shape[0]),
+        gravimetry_members=stored.array(gravimetry, "mass_rate_perturbation").shape[0] * models,
+        altimetry_members=stored.array(altimetry, "mixing").shape[0],
         quantiles=choices.quantiles,
         regions=found.region_names,
         x=x,
@@ -126,7 +120,7 @@ def _stages(
     choices = run.choices
     sources = spectra.Sources(found.gravimetry.source, found.altimetry.source)
     shown = polar_maps.degree_of(choices.map.spacing_km, j_max=layout.j_max)
-    basis = int(found.altimetry.source.open()["mixing"].shape[1])
+    basis = stored.array(found.altimetry.source.open(), "mixing").shape[1]
     degree = int(found.gravimetry.run["gravimetry"]["result_degree"])
     low = 8 * PARTS * (layout.gravimetry_members + basis) * (degree + 1) ** 2
     chunk = 8 * PARTS * basis * (layout.j_max + 1) * layout.orders

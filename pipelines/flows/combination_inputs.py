@@ -123,7 +123,7 @@ def _usable_degree(run: Run, gravimetry: Finished, altimetry: Finished) -> int:
                 f"{wanted}; lower it to {degree}, or run {role} to a higher degree"
             )
             raise InputError(msg)
-    return wanted
+    return int(wanted)
 
 
 def _period_notes(run: Run, products: tuple[Finished, ...]) -> list[str]:
