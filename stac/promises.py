@@ -265,7 +265,7 @@ def _grid_faults(dataset: xr.Dataset) -> Iterator[str]:
     if {"x", "y"} <= set(dataset.dims):
         x, y = (np.diff(dataset[axis].to_numpy()) for axis in ("x", "y"))
         if not (x.size and y.size and (x > 0.0).all() and (y < 0.0).all()):
-            yield "'x' does not increase or 'y' does not decrease, expected west to east, north to south"
+            yield "'x' does not increase or 'y' does not decrease, expected east- and southward"
         elif np.abs(np.concatenate([x, -y]) - x[0]).max() > EVEN_M:
             found = f"{x.min():g} to {x.max():g} by {-y.max():g} to {-y.min():g} m"
             yield f"cells are {found}, expected even squares"
