@@ -71,7 +71,8 @@ def _gravimetry(group: Any) -> FLOAT:
     address = object_store.join(run["inputs"]["gravimetry"], "product.icechunk")
     snapshot = group.attrs["nunatak:products"]["gravimetry"]["snapshot"]
     repository = zarr_sink.Repository.open(address, read_only=True)
-    return read_ensemble(zarr.open_group(repository.read(snapshot), mode="r"))[0]
+    mean, _ = read_ensemble(zarr.open_group(repository.read(snapshot), mode="r"))
+    return mean
 
 
 def true_coefficients(world: Antarctica, *, j_max: int) -> FLOAT:
@@ -125,7 +126,6 @@ def cells(table: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 def figure(errors: Mapping[str, FLOAT]) -> bytes:
     """Return the errors by degree as a picture, PNG."""
-    from pipelines.figures import error_by_degree
+    from pipelines.figures import spectra
 
-    degree = np.arange(len(errors["signal"]))
-    return error_by_degree.draw(degree, errors)
+    return spectra.error_by_degree(errors, title="Errors against the truth, by degree")

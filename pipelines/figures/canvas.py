@@ -13,6 +13,9 @@ FAINT = "#8a949e"
 BLUE, RED, GREEN, PURPLE = "#2166ac", "#b2182b", "#1b7837", "#762a83"
 """Colours that people with the common colour-vision deficiencies can tell apart."""
 
+SENSORS = {"altimetry": BLUE, "gravimetry": RED, "combination": GREEN}
+"""Colours of the sensors, the same in every picture."""
+
 
 def figure(width: float, height: float) -> Figure:
     """Return an empty figure of ``width`` × ``height`` inches."""

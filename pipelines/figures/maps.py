@@ -51,7 +51,7 @@ def rate_map(
     """
     made = canvas.figure(7.2, 6.2)
     axes = made.add_subplot()
-    limit = _round_limit(field)
+    limit = round_limit(field)
     shown = axes.pcolormesh(
         x / 1e3,
         y / 1e3,
@@ -61,18 +61,16 @@ def rate_map(
         vmax=limit,
         rasterized=True,
     )
-    for line_x, line_y in outlines:
-        axes.plot(line_x / 1e3, line_y / 1e3, color=canvas.INK, linewidth=0.4)
-    for line_x, line_y in coast:
-        axes.plot(line_x / 1e3, line_y / 1e3, color=canvas.INK, linewidth=0.8)
-    _graticule(axes, half_width=float(np.abs(x).max()) / 1e3)
+    draw_lines(axes, outlines, width=0.4)
+    draw_lines(axes, coast, width=0.8)
+    draw_graticule(axes, half_width=float(np.abs(x).max()) / 1e3)
     axes.set(title=title, xlabel="x [km], EPSG:3031", ylabel="y [km]", aspect="equal")
     extend = "both" if diverging else "max"
     made.colorbar(shown, ax=axes, label="kg m⁻² yr⁻¹ (mm water a year)", extend=extend, shrink=0.85)
     return canvas.png(made)
 
 
-def _round_limit(field: FLOAT) -> float:
+def round_limit(field: FLOAT) -> float:
     """Return a colour limit of one or two digits that 99.5 % of the cells stay within."""
     magnitude = np.abs(field[np.isfinite(field)])
     high = float(np.quantile(magnitude, 0.995)) if magnitude.size else 1.0
@@ -82,7 +80,14 @@ def _round_limit(field: FLOAT) -> float:
     return float(np.ceil(high / step) * step)
 
 
-def _graticule(axes: Axes, *, half_width: float) -> None:
+def draw_lines(axes: Axes, lines: Sequence[Outline], *, width: float) -> None:
+    """Draw lines of EPSG:3031 [m]."""
+    for x, y in lines:
+        axes.plot(x / 1e3, y / 1e3, color=canvas.INK, linewidth=width)
+
+
+def draw_graticule(axes: Axes, *, half_width: float) -> None:
+    """Draw parallels and meridians, and set the limits of the map [km]."""
     from pipelines.kernels import geodesy
 
     lon = np.linspace(0.0, 360.0, 361)
