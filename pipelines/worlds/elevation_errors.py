@@ -88,7 +88,7 @@ class ErrorSizes:
 
     retracker: tuple[float, float] = (0.018, 0.006)
     retracker_length: float = 500e3
-    fit: tuple[float, float] = (0.008, 0.060)
+    fit: tuple[float, float] = (0.004, 0.020)
     member: float = 0.5
     fit_length: float = 40e3
     common: float = 1.0

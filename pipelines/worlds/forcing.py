@@ -62,6 +62,15 @@ ANOMALIES = (
     Anomaly("Kamb", -82.0, 222.0, 180e3, 45.0),
 )
 """Losses and gains of about the size observed in 2011-2017; their sum is the world's own."""
+OUTLETS = (
+    Anomaly("middle Amundsen glacier", -75.10, 255.07, 32e3, -1500.0),
+    Anomaly("western Amundsen glacier", -75.22, 248.26, 32e3, -1100.0),
+    Anomaly("eastern Amundsen glacier", -74.74, 262.13, 32e3, -700.0),
+    Anomaly("Bellingshausen glacier", -73.96, 277.82, 32e3, -450.0),
+    Anomaly("Totten glacier", -66.94, 117.90, 36e3, -500.0),
+)
+"""Glaciers that thin at the mouths of streams, as ``anomalies=ANOMALIES + OUTLETS`` of a world that
+is to show more at 40 km than its coast. None is narrower than the quadrature of basins resolves."""
 
 WETNESS = (
     Wetness("west coast", -3.0, 3.0, 950.0),

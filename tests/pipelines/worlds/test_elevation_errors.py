@@ -59,7 +59,7 @@ def test_errors_are_wide_and_large_on_the_plateau_narrow_and_large_at_the_coast(
     plateau, coast = inside & (at.inland < 0.1), inside & (at.inland > 0.8)
 
     assert of_retracker[:, plateau].std() > 1.5 * of_fit[..., plateau].std()
-    assert of_fit[..., coast].std() > 1.5 * of_retracker[:, coast].std()
+    assert of_fit[..., coast].std() > 1.3 * of_retracker[:, coast].std()
     # One lag of 80 km is a sixth of the one length and twice the other.
     assert _correlation(of_retracker, inside & (at.inland < 0.2), lag=2) > 0.9
     assert abs(_correlation(of_fit, inside, lag=2)) < 0.3
