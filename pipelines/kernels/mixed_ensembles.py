@@ -167,6 +167,34 @@ def deviation_factor(mixing: FLOAT, weights: FLOAT | None = None) -> FLOAT:
     return np.asarray(np.linalg.qr(centred, mode="r"))
 
 
+def centred_mixing(mixing: FLOAT) -> tuple[FLOAT, FLOAT]:
+    """Return the mixing as the mean and orthogonal deviations.
+
+    ::
+
+        T = 1 t̄ + √n Q R,      rows = (t̄, R),      scores = (1, √n Q)
+
+    so that ``scores @ rows`` is T, field 0 of ``rows @ basis`` is the mean of the members, and the
+    squares of all others sum to their variance.
+
+    Parameters
+    ----------
+    mixing : ndarray, shape (n, b)
+        T.
+
+    Returns
+    -------
+    rows : ndarray, shape (1 + r, b)
+        What to make of the basis, r = min(n, b).
+    scores : ndarray, shape (n, 1 + r)
+        How members mix it.
+    """
+    n, mean = mixing.shape[0], mixing.mean(axis=0)
+    q, r = np.linalg.qr(mixing - mean)
+    scores = np.concatenate([np.ones((n, 1)), np.sqrt(n) * q], axis=1)
+    return np.concatenate([mean[None], r / np.sqrt(n)]), scores
+
+
 def _member_weights(mixing: FLOAT, weights: FLOAT | None) -> FLOAT:
     n = mixing.shape[0]
     if weights is None:

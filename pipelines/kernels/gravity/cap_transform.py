@@ -222,7 +222,7 @@ class CapTransform:
         spectrum = np.zeros((int(self.limits.max()), rows, members), complex)
         self._shared(lambda each: self._to_rows(each, packed, spectrum), self._synthesis_kernel)
         field = np.empty((members, rows, self.grid.n_lon))
-        factor = self._row_factor
+        factor = self.row_factor
 
         # Rows are real, so their Fourier series needs C − iS, halved for m > 0.
         half = np.where(np.arange(len(spectrum)) > 0, 0.5, 1.0)
@@ -244,7 +244,7 @@ class CapTransform:
         return tuple(cap_kernel.blocks(self.grid, j_max=self.j_max, quadrature="fejer"))
 
     @functools.cached_property
-    def _row_factor(self) -> FLOAT:
+    def row_factor(self) -> FLOAT:
         """What turns the kernel of the analysis into that of the synthesis, row by row."""
         if self.quadrature == "cell":
             return np.asarray(4.0 * np.pi / self.grid.solid_angles)
@@ -275,7 +275,7 @@ class CapTransform:
         if self.quadrature == "exact":
             msg = "the quadrature 'exact' has no adjoint on the cap; use 'cell' or 'fejer'"
             raise CapTransformError(msg)
-        return self.analyse(weights * self._row_factor[:, None])
+        return self.analyse(weights * self.row_factor[:, None])
 
     def _require_cells(self, field: FLOAT) -> None:
         expected = (len(self.grid.latitude), self.grid.n_lon)

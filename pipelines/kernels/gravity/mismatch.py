@@ -18,7 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.kernels.gravity.combination import Combination, CombinationError
-from pipelines.kernels.mixed_ensembles import MixedEnsemble, blocks, deviation_factor
+from pipelines.kernels.mixed_ensembles import (
+    MixedEnsemble,
+    blocks,
+    centred_mixing,
+    deviation_factor,
+)
 
 FLOAT = NDArray[np.float64]
 INT = NDArray[np.int64]
@@ -141,36 +146,29 @@ def pair_sums_of_squares(combination: Combination, weight: FLOAT) -> FLOAT:
     if weight.shape != shape:
         msg = f"found weights of shape {weight.shape} for members of shape {shape}"
         raise CombinationError(msg)
-    g_scores, g_root = _scores(combination.gravimetry.mixing)
-    c_scores, c_root = _scores(combination.altimetry.mixing)
-    rows = [ensemble.mixing.mean(axis=0) for ensemble in _both(combination)]
-    product = np.zeros((1 + len(g_root) + len(c_root),) * 2)
+    g_rows, g_scores = centred_mixing(combination.gravimetry.mixing)
+    c_rows, c_scores = centred_mixing(combination.altimetry.mixing)
+    split = len(g_rows)
+    product = np.zeros((split + len(c_rows) - 1,) * 2)
     root = np.sqrt(weight).reshape(-1)
     for part, g, c in _joint_blocks(combination):
-        mean = rows[0] @ g + rows[1] @ c
-        fields = np.concatenate([mean[None], g_root @ g, c_root @ c]) * root[part]
+        fields = np.concatenate([g_rows @ g, c_rows[1:] @ c])
+        fields[0] += c_rows[0] @ c
+        fields *= root[part]
         product += fields @ fields.T
-    of_g = np.concatenate([np.ones((len(g_scores), 1)), g_scores], axis=1)
-    split = of_g.shape[1]
+    c_scores = c_scores[:, 1:]
     near, cross, far = product[:split, :split], product[:split, split:], product[split:, split:]
-    of_each = np.einsum("ki,ij,kj->k", of_g, near, of_g, optimize=True)
+    of_each = np.einsum("ki,ij,kj->k", g_scores, near, g_scores, optimize=True)
     of_other = np.einsum("li,ij,lj->l", c_scores, far, c_scores, optimize=True)
-    return np.asarray(of_each[:, None] + of_other + 2.0 * of_g @ cross @ c_scores.T)
-
-
-def _both(combination: Combination) -> tuple[MixedEnsemble, MixedEnsemble]:
-    return combination.gravimetry, combination.altimetry
-
-
-def _scores(mixing: FLOAT) -> tuple[FLOAT, FLOAT]:
-    """Return Q and R of the centred mixing: member l deviates by Q_l R X."""
-    q, r = np.linalg.qr(mixing - mixing.mean(axis=0))
-    return q, r
+    return np.asarray(of_each[:, None] + of_other + 2.0 * g_scores @ cross @ c_scores.T)
 
 
 def _joint_blocks(combination: Combination) -> Iterator[tuple[slice, FLOAT, FLOAT]]:
     """Yield both bases, the elements of a member flattened, a block of elements at a time."""
-    g, c = (e.basis.reshape(len(e.basis), -1) for e in _both(combination))
+    g, c = (
+        ensemble.basis.reshape(len(ensemble.basis), -1)
+        for ensemble in (combination.gravimetry, combination.altimetry)
+    )
     for part, block in blocks(c, BLOCK_BYTES):
         yield part, g[:, part], block
 

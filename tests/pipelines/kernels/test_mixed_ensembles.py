@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pipelines.kernels.ensembles import EnsembleError, expand, factor_covariance
 from pipelines.kernels.mixed_ensembles import (
     MixedEnsemble,
+    centred_mixing,
     deviation_factor,
     factor_mixing,
     mixed_covariance,
@@ -151,3 +152,16 @@ def test_weights_that_are_none_are_refused(weights):
 def test_the_covariance_of_maps_is_refused():
     with pytest.raises(EnsembleError, match="expected sums per region"):
         mixed_covariance(np.zeros((57, 3, 3)), altimetry_mixing())
+
+
+def test_members_are_a_mean_and_deviations_whose_squares_are_their_variance():
+    basis, mixing = altimetry_basis((6,)), altimetry_mixing()
+    members = mixing @ basis
+    rows, scores = centred_mixing(mixing)
+    fields = rows @ basis
+    scale = np.abs(members).max()
+    np.testing.assert_allclose(scores @ fields, members, atol=1e-13 * scale)
+    np.testing.assert_allclose(fields[0], members.mean(axis=0), atol=1e-13 * scale)
+    np.testing.assert_allclose(
+        np.square(fields[1:]).sum(axis=0), members.var(axis=0), atol=1e-13 * scale**2
+    )
