@@ -1,21 +1,24 @@
 """NetCDF of any generation from bytes: what it holds, and arrays decoded by the CF conventions.
 
 Nothing in a file is trusted: sizes are looked at before anything is read, only numbers and labels
-are read at all, and a damaged file is refused. The file is opened in memory, never by its name.
+are read at all, and a damaged file is refused.
 """
 
 import math
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
+from stac import netcdf_classic
 from stac.field_units import FieldFormatError
 
 FLOAT = NDArray[np.float64]
@@ -184,7 +187,7 @@ def is_netcdf(data: bytes) -> bool:
 
 @contextmanager
 def opened(data: bytes, *, name: str) -> Iterator[NetcdfFile]:
-    """Open NetCDF in memory.
+    """Open NetCDF.
 
     Parameters
     ----------
@@ -198,23 +201,45 @@ def opened(data: bytes, *, name: str) -> Iterator[NetcdfFile]:
     FieldFormatError
         Not NetCDF, cut off or damaged.
     """
+    _require_whole(data, name=name)
+    # The library reads NetCDF 3 from files only.
+    with tempfile.TemporaryDirectory(prefix="nunatak-netcdf-") as folder:
+        path = Path(folder, "source.nc")
+        path.write_bytes(data)
+        try:
+            dataset = netCDF4.Dataset(path)
+            dataset.set_auto_maskandscale(False)
+            arrays = {v.name: Array(v.name, v.dimensions, v.shape, _attributes(v), v, name)
+                      for v in dataset.variables.values()}  # fmt: skip
+            attributes = _attributes(dataset)
+        except (OSError, RuntimeError, UnicodeDecodeError, AttributeError, KeyError) as error:
+            reason = str(error).replace(f": '{path}'", "")
+            msg = (
+                f"{name} cannot be read as NetCDF ({reason}); it is damaged or cut off: fetch it "
+                "again"
+            )
+            raise FieldFormatError(msg) from error
+        try:
+            yield NetcdfFile(name, arrays, attributes)
+        finally:
+            dataset.close()
+
+
+def _require_whole(data: bytes, *, name: str) -> None:
+    """Refuse NetCDF 3 that is shorter than its header says; HDF5 looks after itself."""
+    if not data.startswith(b"CDF"):
+        return
     try:
-        dataset = netCDF4.Dataset("memory.nc", memory=data)
-        dataset.set_auto_maskandscale(False)
-        variables = list(dataset.variables.values())
-        arrays = {v.name: Array(v.name, v.dimensions, v.shape, _attributes(v), v, name)
-                  for v in variables}  # fmt: skip
-        attributes = _attributes(dataset)
-    except (OSError, RuntimeError, UnicodeDecodeError, AttributeError, KeyError) as error:
-        reason = str(error).replace(": 'memory.nc'", "")
-        msg = (
-            f"{name} cannot be read as NetCDF ({reason}); it is damaged or cut off: fetch it again"
-        )
+        needed = netcdf_classic.required_size(data)
+    except ValueError as error:
+        msg = f"{name} cannot be read as NetCDF ({error}); it is damaged or cut off: fetch it again"
         raise FieldFormatError(msg) from error
-    try:
-        yield NetcdfFile(name, arrays, attributes)
-    finally:
-        dataset.close()
+    if needed > len(data):
+        msg = (
+            f"{name} has {len(data)} bytes, expected {needed} by its header; it is cut off: fetch "
+            "it again"
+        )
+        raise FieldFormatError(msg)
 
 
 def require_size(shape: tuple[int, ...], *, what: str) -> None:
