@@ -55,10 +55,12 @@ def main() -> None:
     if options.memory:
         print(product_memory(choices))
         return
-    state(make_problem(**choices), quick=options.quick).tell()
+    # First, while this process is small: a child's peak begins at that of its parent.
+    peak = memory_of_a_process_of_its_own(quick=options.quick)
+    state(make_problem(**choices), peak, quick=options.quick).tell()
 
 
-def state(problem: Problem, *, quick: bool) -> Statement:
+def state(problem: Problem, peak_mib: float, *, quick: bool) -> Statement:
     """Time and compare all sides."""
     started = time.process_time()
     ours = InRows(problem)
@@ -99,7 +101,7 @@ def state(problem: Problem, *, quick: bool) -> Statement:
         unit="product (CPU time; literal ones extrapolated from a few pairs)",
         more=more,
         clock="cpu",
-        peak_mib=memory_of_a_process_of_its_own(quick=quick),
+        peak_mib=peak_mib,
     )
 
 
