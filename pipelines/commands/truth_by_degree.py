@@ -77,6 +77,7 @@ def _gravimetry(group: Any) -> FLOAT:
 
 def true_coefficients(world: Antarctica, *, j_max: int) -> FLOAT:
     """Return the true rate of mass on grounded ice, shape (2, j_max + 1, j_max + 1)."""
+    from pipelines.kernels import geodesy
     from pipelines.kernels.altimetry import regridding
     from pipelines.kernels.gravity.cap_grid import cap_grid
     from pipelines.kernels.gravity.cap_transform import CapTransform
@@ -85,13 +86,15 @@ def true_coefficients(world: Antarctica, *, j_max: int) -> FLOAT:
 
     axis = grid_axis(TRUTH_SPACING_KM)
     x, y = np.meshgrid(axis, axis[::-1])
-    inside = np.asarray(world.is_grounded(x, y))
-    field = np.where(inside, world.mass_rate(x, y), 0.0)
+    places = geodesy.inverse_polar_stereographic(x, y)
+    inside = np.asarray(world.is_grounded(*places))
+    field = np.where(inside, world.mass_rate(*places), 0.0)
     # The finest cells that divide a degree evenly and carry the degree.
     step = next(s for s in (0.5, 0.25, 0.2, 0.1, 0.05) if round(180.0 / s) - 1 >= j_max)
     grid = cap_grid(step, north=-58.0)
     cells = regridding.conservative(axis, axis[::-1], grid, wanted=inside).apply(field)
-    return unpack(CapTransform(grid, j_max).analyse(cells[None]), j_max=j_max)[0]
+    (true,) = unpack(CapTransform(grid, j_max).analyse(cells[None]), j_max=j_max)
+    return np.asarray(true)
 
 
 def by_scale(errors: Mapping[str, FLOAT]) -> list[dict[str, Any]]:

@@ -135,8 +135,8 @@ class FitJob:
         sources = self.granules[key]
         points = self._points(sources, pixels)
         ground = self._terrain(points) if "M1" in self.choices.models else None
-        for i, model in enumerate(self.choices.models):
-            found = surface_fits.fit(
+        fitted = [
+            surface_fits.fit(
                 points,
                 pixels,
                 model=model,
@@ -145,10 +145,13 @@ class FitJob:
                 least_years=self.choices.least_years,
                 rejection=self.choices.rejection,
             )
-            stored.array(group, "fitted_rate")[i, rows, columns] = found.rate
-            stored.array(group, "fitted_rate_sigma")[i, rows, columns] = found.sigma
-        fitted = int(np.isfinite(found.rate).sum())
-        note = f"{len(points.x)} points of {len(sources)} granules, {fitted} pixels"
+            for model in self.choices.models
+        ]
+        rates, sigmas = (np.stack([each[i] for each in fitted]) for i in (0, 1))
+        stored.array(group, "fitted_rate")[:, rows, columns] = rates
+        stored.array(group, "fitted_rate_sigma")[:, rows, columns] = sigmas
+        known = int(np.isfinite(rates[-1]).sum())
+        note = f"{len(points.x)} points of {len(sources)} granules, {known} pixels"
         return Receipt(key, "done", inputs=tuple(s.id for s in sources), note=note)
 
     def _points(self, sources: tuple[Source, ...], pixels: Pixels) -> Points:

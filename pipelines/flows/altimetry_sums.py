@@ -73,13 +73,12 @@ class RegionJob:
         on_ice = np.where(stored.read(group, "is_grounded") > 0, area, 0.0)
         areas = whole @ np.bincount(labels[here], on_ice[here], minlength=len(polygons))
         stored.write(group, "region_area", areas)
+        fractions = np.full((self.heights, len(areas)), np.nan)
         for height in range(self.heights):
             weight = area * stored.read(group, "is_filled", height)
-            filled = np.bincount(labels[here], weight[here], len(polygons))
-            fraction = np.divide(
-                whole @ filled, areas, out=np.full(len(areas), np.nan), where=areas > 0
-            )
-            stored.write(group, "region_filled_fraction", fraction, height)
+            filled = whole @ np.bincount(labels[here], weight[here], len(polygons))
+            np.divide(filled, areas, out=fractions[height], where=areas > 0.0)
+        stored.write(group, "region_filled_fraction", fractions)
 
 
 @dataclass(frozen=True)

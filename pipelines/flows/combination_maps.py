@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cluster.ledger import Receipt
 from pipelines import stored
 from pipelines.flows import polar_maps, regions
+from pipelines.flows.combination_arrays import SOURCES
 from pipelines.flows.combination_spectra import Sources, truncated
 from pipelines.kernels import geodesy
 from pipelines.kernels.gravity import harmonics, mismatch, sphere
@@ -139,29 +140,30 @@ class TransectJob:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write every line; shorter lines end with missing values."""
+        shape = stored.array(group, "transect_latitude").shape
+        curves = np.full((2, len(SOURCES), *shape), np.nan)
+        places = {name: np.full(shape, np.nan) for name in ("latitude", "longitude", "grounded")}
         for i, line in enumerate(self.lines):
-            self._write(group, i, line)
+            part = slice(0, len(line.latitude))
+            curves[:, :, i, part], on_ice = self._curves(group, line)
+            places["latitude"][i, part] = line.latitude
+            places["longitude"][i, part] = line.longitude
+            places["grounded"][i, part] = on_ice
+        stored.write(group, "transect_mass_rate", curves[0])
+        stored.write(group, "transect_mass_rate_sigma", curves[1])
+        for name, values in places.items():
+            stored.write(group, f"transect_{name}", values)
         return Receipt(key, "done")
 
-    def _write(self, group: zarr.Group, i: int, line: Line) -> None:
+    def _curves(self, group: zarr.Group, line: Line) -> tuple[FLOAT, NDArray[np.bool_]]:
+        """Return mean and spread of each source along a line (2, source, p), and what is ice."""
         on_sphere = sphere.latitude_on_sphere(line.latitude, reading=self.reading)
         fields = fields_at(self.sources, group, on_sphere, line.longitude, degree=self.degree)
         mean, variance = moments(fields.combined, stored.read(group, "member_weight"))
         x, y = geodesy.polar_stereographic(line.latitude, line.longitude)
         applied = self.choices.total_correction == "ad_hoc"
         added, on_ice = correction_on_ice(group, self.grounded_ice, x, y, applied=applied)
-        curves = (
-            (fields.gravimetry.mean(), fields.gravimetry.variance()),
-            (fields.altimetry.mean(), fields.altimetry.variance()),
-            (mean + added, variance),
-        )
-        part = slice(0, len(line.latitude))
-        for s, (value, spread) in enumerate(curves):
-            stored.array(group, "transect_mass_rate")[s, i, part] = value
-            stored.array(group, "transect_mass_rate_sigma")[s, i, part] = np.sqrt(spread)
-        for name, values in (
-            ("latitude", line.latitude),
-            ("longitude", line.longitude),
-            ("grounded", on_ice.astype(np.float64)),
-        ):
-            stored.array(group, f"transect_{name}")[i, part] = values
+        alone = (fields.gravimetry, fields.altimetry)
+        means = [*(each.mean() for each in alone), mean + added]
+        spreads = np.sqrt([*(each.variance() for each in alone), variance])
+        return np.stack([means, spreads]), on_ice
