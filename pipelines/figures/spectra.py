@@ -17,6 +17,9 @@ FLOAT = NDArray[np.float64]
 POWER = "power [kg² m⁻⁴ yr⁻²]"
 GRID = "#e3e7ea"
 
+DECADES = 8.0
+"""Powers of ten below the largest that are shown; rounding lies far below."""
+
 WINDOW = 5
 """Degrees either way that errors are averaged over; errors of single degrees scatter."""
 
@@ -95,8 +98,10 @@ def sensors(
         _line(right, power, color=hue, label=name)
     right.set(title="(b) what the spreads are made of", xlabel="degree j", ylabel=POWER)
     right.set_xlim(0, taper[1])
-    for axes in (left, right):
+    for axes, drawn in ((left, (*means.values(), *spreads.values())), (right, components.values())):
         axes.set_yscale("log")
+        top = max(float(np.max(power)) for power in drawn)
+        axes.set_ylim(top * 10.0**-DECADES, 10.0 * top)
         axes.grid(visible=True, color=GRID, linewidth=0.6)
         axes.legend(frameon=False, fontsize=8, ncols=2)
     return canvas.png(made)
@@ -208,5 +213,8 @@ def _half_waves(axes: Axes) -> None:
 
     above = axes.secondary_xaxis("top", functions=(convert, convert))
     above.set_xlabel("half a wave [km]")
-    if axes.get_xscale() == "linear":
-        above.set_ticks([1000, 250, 133, 80, 60, 50, 40])
+    ticks = [1000, 250, 133, 80, 60, 50, 40]
+    if axes.get_xscale() == "log":
+        ticks = [20_000, 4000, 1000, 400, 200, 80, 40]
+    above.set_ticks(ticks, labels=[f"{tick}" for tick in ticks])
+    above.minorticks_off()
