@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyproj
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -130,8 +129,3 @@ def _band(source: DatasetReader, index: int, tags: dict[str, Any], name: str) ->
     own = {key.lower(): value for key, value in source.tags(index).items()}
     unit = source.units[index - 1] or own.get("units") or tags.get("units") or ""
     return Band(index, source.descriptions[index - 1] or f"band {index}", str(unit), source, name)
-
-
-def version() -> str:
-    """Return the version of GDAL that reads."""
-    return str(rasterio.__gdal_version__)
