@@ -207,7 +207,7 @@ class CapCombination:
         phase = half_cell_phases(len(spectra), n_lon)[:, None]
         work = np.empty((len(fields), n_lon // 2 + 1), complex)
         for row, count in enumerate(limits.tolist()):
-            self.transform.engine.row_fft(fields[:, row], work)
+            np.fft.rfft(fields[:, row], axis=-1, out=work)
             waves = np.conj(work[:, :count])
             mixed = (rows @ waves.view(np.float64)).view(np.complex128)
             np.multiply(mixed.T, phase[:count], out=spectra[:count, row])

@@ -115,5 +115,5 @@ def cap_grid(step_degrees: float = 0.2, *, north: float = -58.0) -> CapGrid:
             "the pole"
         )
         raise CapGridError(msg)
-    edges = -90.0 + np.arange(rows + 1) * (180.0 / globe)
+    edges = -90.0 + np.arange(rows + 1, dtype=np.float64) * (180.0 / globe)
     return CapGrid(edges, 2 * globe)

@@ -1,126 +1,70 @@
 """The batched cap transform: many fields around the south pole to coefficients and back.
 
-Two halves, which a cluster may do as two stages. First each row of cells becomes a Fourier series,
-for all members at once (*row spectra*, ``(order, row, member)``). Then, order by order, one matrix
-product takes the rows of all members to degrees::
+Each row of cells becomes a Fourier series, for all members at once; then, order by order, matrix
+products take the rows of all members to degrees::
 
     C_jm + i S_jm = Σ_i K_jm,i Σ_k f_ik e^{i m λ_k}
 
 K is made once per grid and degree (:mod:`pipelines.kernels.gravity.cap_kernel`). The synthesis is
 its transpose. Matrix products over all members and orders are how ecTrans and fastSHT transform
 whole spheres; here rows and degrees are cut to where a cap has anything (record 0011).
+
+At high degrees neither the kernel nor the coefficients fit in memory: :func:`analyse_orders` and
+:meth:`CapTransform.analyse_stream` make both a few orders at a time.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.kernels.gravity import cap_kernel
+from pipelines.kernels.gravity.cap_engine import (
+    NUMPY,
+    CapTransformError,
+    Engine,
+    NumpyEngine,
+    fill_row_fields,
+    fill_row_spectra,
+    half_cell_phases,
+    legendre_analysis,
+    legendre_synthesis,
+    row_fields,
+    row_spectra,
+    share,
+)
 from pipelines.kernels.gravity.cap_grid import CapGrid
 from pipelines.kernels.gravity.cap_kernel import Block, Quadrature
 from pipelines.kernels.gravity.layouts import PackedLayout
 
+__all__ = [
+    "NUMPY",
+    "CapTransform",
+    "CapTransformError",
+    "Engine",
+    "NumpyEngine",
+    "analyse_orders",
+    "fill_row_fields",
+    "fill_row_spectra",
+    "half_cell_phases",
+    "legendre_analysis",
+    "legendre_synthesis",
+    "order_blocks",
+    "row_fields",
+    "row_spectra",
+]
+
 FLOAT = NDArray[np.float64]
 COMPLEX = NDArray[np.complex128]
-T = TypeVar("T")
+INT = NDArray[np.int64]
 
+Use = Literal["analysis", "means", "centres"]
 
-class CapTransformError(ValueError):
-    """Fields or coefficients that do not belong to the transform."""
-
-
-class Engine(Protocol):
-    """The operations that cost time, for arrays in the memory of one device."""
-
-    def row_fft(self, rows: FLOAT, out: COMPLEX) -> None:
-        """Write Fourier coefficients of rows (member, n_lon) to out (member, n_lon // 2 + 1)."""
-
-    def inverse_row_fft(self, spectrum: COMPLEX, n_lon: int) -> FLOAT:
-        """Return rows (member, n_lon) of Fourier coefficients (member, count)."""
-
-    def product(self, kernel: FLOAT, columns: FLOAT, out: FLOAT) -> None:
-        """Write the matrix product to out."""
-
-
-class NumpyEngine:
-    """NumPy on the processor; BLAS should have one thread per worker."""
-
-    def row_fft(self, rows: FLOAT, out: COMPLEX) -> None:
-        """Write Fourier coefficients of rows (member, n_lon) to out (member, n_lon // 2 + 1)."""
-        np.fft.rfft(rows, axis=-1, out=out)
-
-    def inverse_row_fft(self, spectrum: COMPLEX, n_lon: int) -> FLOAT:
-        """Return rows (member, n_lon) of Fourier coefficients (member, count)."""
-        return np.asarray(np.fft.irfft(spectrum, n=n_lon, axis=-1, norm="forward"))
-
-    def product(self, kernel: FLOAT, columns: FLOAT, out: FLOAT) -> None:
-        """Write the matrix product to out."""
-        np.matmul(kernel, columns, out=out)
-
-
-NUMPY = NumpyEngine()
-"""The engine that every machine has."""
-
-
-def row_limits(kernel: Iterable[Block], rows: int) -> NDArray[np.int64]:
-    """Return for each row the number of orders that are not negligible there, shape (rows,)."""
-    limits = np.zeros(rows, dtype=np.int64)
-    for block in kernel:
-        limits[block.row :] = np.maximum(limits[block.row :], block.m + 1)
-    return limits
-
-
-def half_cell_phases(count: int, n_lon: int) -> COMPLEX:
-    """Return e^{i m Δλ / 2} of orders 0 to count − 1: columns begin half a cell east of 0°."""
-    return np.asarray(np.exp(1j * np.pi / n_lon * np.arange(count)))
-
-
-def row_spectra(field: FLOAT, limits: NDArray[np.int64], *, engine: Engine = NUMPY) -> COMPLEX:
-    """Return the Fourier series of every row of cells, for all members.
-
-    Parameters
-    ----------
-    field : ndarray, shape (member, n_lat, n_lon)
-        Cell means or values.
-    limits : ndarray of int, shape (n_lat,)
-        Orders wanted of each row, see :func:`row_limits`; higher ones are zero.
-    engine : Engine
-        What computes.
-
-    Returns
-    -------
-    ndarray of complex, shape (order, n_lat, member)
-        Σ_k f_k e^{i m λ_k}, with λ_k the centres of the columns.
-    """
-    spectrum = np.zeros((int(limits.max(initial=0)), field.shape[1], field.shape[0]), complex)
-    fill_row_spectra(spectrum, field, limits, engine=engine, rows=range(field.shape[1]))
-    return spectrum
-
-
-def fill_row_spectra(
-    spectrum: COMPLEX,
-    field: FLOAT,
-    limits: NDArray[np.int64],
-    *,
-    engine: Engine,
-    rows: Sequence[int],
-) -> None:
-    """Write the Fourier series of some rows into ``spectrum`` (order, n_lat, member)."""
-    n_lon = field.shape[2]
-    work = np.empty((field.shape[0], n_lon // 2 + 1), complex)
-    phase = half_cell_phases(len(spectrum), n_lon)[:, None]
-    for row in rows:
-        count = int(limits[row])
-        if count:
-            engine.row_fft(field[:, row], work)
-            waves = work[:, :count]
-            np.conjugate(waves, out=waves)
-            np.multiply(waves.T, phase[:count], out=spectrum[:count, row])
+Keep = Callable[[str, Callable[[], Mapping[str, FLOAT]]], Mapping[str, FLOAT]]
+"""From a key, and how to make arrays, to these arrays, made or found."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +83,8 @@ class CapTransform:
         Threads that share rows and orders; pin BLAS to one thread each.
     engine : Engine
         What computes.
+    keep : callable, optional
+        Finds kernels in a cache, ``pipelines.flows.kernel_cache`` for instance.
     """
 
     grid: CapGrid
@@ -146,27 +92,84 @@ class CapTransform:
     quadrature: Quadrature = "cell"
     threads: int = 1
     engine: Engine = NUMPY
+    keep: Keep | None = None
 
     def __post_init__(self) -> None:
         """Refuse degrees that the cells do not carry."""
         cap_kernel.require_carried(self.grid, j_max=self.j_max, quadrature=self.quadrature)
 
-    @functools.cached_property
-    def kernel(self) -> tuple[Block, ...]:
-        """The Legendre kernel of all orders: 79 MB at degree 512 and 0.2°."""
-        return tuple(cap_kernel.blocks(self.grid, j_max=self.j_max, quadrature=self.quadrature))
-
-    @functools.cached_property
-    def limits(self) -> NDArray[np.int64]:
-        """Orders of each row that are not negligible."""
-        return row_limits(self.kernel, len(self.grid.latitude))
+    @property
+    def n_lon(self) -> int:
+        """Columns."""
+        return self.grid.n_lon
 
     @property
     def layout(self) -> PackedLayout:
         """Where the packed coefficients stand."""
         return PackedLayout.whole(self.j_max)
 
-    def analyse(self, field: FLOAT) -> COMPLEX:
+    @property
+    def kernel(self) -> tuple[Block, ...]:
+        """The kernel of the analysis, a block per order: 85 MB at degree 512 and 0.2°."""
+        return self.kernel_for("analysis")
+
+    @property
+    def limits(self) -> INT:
+        """Orders of each row that are not negligible, shape (n_lat,)."""
+        return self.limits_for("analysis")
+
+    @property
+    def row_factor(self) -> FLOAT:
+        """What turns the kernel of the analysis into that of the synthesis, shape (n_lat,)."""
+        return self._to_values("means" if self.quadrature == "cell" else "centres")
+
+    def kernel_for(self, use: str) -> tuple[Block, ...]:
+        """Return the kernel of all orders for ``analysis``, ``means`` or ``centres``."""
+        return self._kernels(self._quadrature_for(use))
+
+    def limits_for(self, use: str) -> INT:
+        """Return the orders of each row that are not negligible."""
+        return cap_kernel.reach(
+            self.grid, j_max=self.j_max, quadrature=self._quadrature_for(use)
+        ).limits
+
+    def _quadrature_for(self, use: str) -> Quadrature:
+        if use == "analysis":
+            return self.quadrature
+        return "cell" if use == "means" else "fejer"
+
+    @functools.cached_property
+    def _held(self) -> dict[str, tuple[Block, ...]]:
+        return {}
+
+    def _kernels(self, quadrature: Quadrature) -> tuple[Block, ...]:
+        if quadrature not in self._held:
+            self._held[quadrature] = self._found(quadrature)
+        return self._held[quadrature]
+
+    def _found(self, quadrature: Quadrature) -> tuple[Block, ...]:
+        choices: Mapping[str, Any] = {"j_max": self.j_max, "quadrature": quadrature}
+        if self.keep is None:
+            return self._made(quadrature)
+        key = cap_kernel.content_key(self.grid, **choices)
+        arrays = self.keep(key, lambda: cap_kernel.as_arrays(self._made(quadrature)))
+        return cap_kernel.from_arrays(arrays, self.grid, **choices)
+
+    def _made(self, quadrature: Quadrature) -> tuple[Block, ...]:
+        made: dict[int, Block] = {}
+
+        def make(orders: Sequence[int]) -> None:
+            step = range(orders[0], orders[-1] + 1, self.threads)
+            for block in cap_kernel.blocks(
+                self.grid, j_max=self.j_max, quadrature=quadrature, orders=step
+            ):
+                made[block.m] = block
+
+        threads = min(self.threads, self.j_max + 1)
+        share(make, range(self.j_max + 1), threads=threads)
+        return tuple(made[m] for m in sorted(made))
+
+    def analyse(self, field: Any) -> Any:
         """Expand fields on the cells; outside the cap they are zero.
 
         ::
@@ -175,8 +178,8 @@ class CapTransform:
 
         Parameters
         ----------
-        field : ndarray, shape (member, n_lat, n_lon)
-            Cell means (``cell``), or values at the centres [u].
+        field : ndarray, shape (..., n_lat, n_lon)
+            Cell means (``cell``), or values at the centres [u]. Or an array of the engine.
 
         Returns
         -------
@@ -186,84 +189,49 @@ class CapTransform:
         Raises
         ------
         CapTransformError
-            Fields of another shape.
+            Fields of another shape, or with missing values.
         """
-        self._require_cells(field)
-        spectrum = np.zeros((int(self.limits.max()), field.shape[1], field.shape[0]), complex)
-        fill = functools.partial(fill_row_spectra, spectrum, field, self.limits, engine=self.engine)
-        self._shared(lambda rows: fill(rows=rows), range(field.shape[1]))
-        packed = np.zeros((self.layout.size, field.shape[0]), complex)
-        self._shared(lambda each: self._to_degrees(each, spectrum, packed), self.kernel)
-        return packed
+        ones = np.ones(len(self.grid.latitude))
+        return self.engine.analyse(self, self._members(field), use="analysis", scale=ones)
 
-    def _to_degrees(self, kernel: Iterable[Block], spectrum: COMPLEX, packed: COMPLEX) -> None:
-        for block in kernel:
-            place = self.layout.block_slice(block.m, block.degree, len(block.values))
-            legendre_analysis(block, spectrum[block.m], packed[place], engine=self.engine)
-
-    def synthesise(self, packed: COMPLEX) -> FLOAT:
+    def synthesise(self, packed: Any, *, at: Literal["cells", "centres"] = "cells") -> Any:
         """Return cell means (``cell``) or values at the centres of expansions.
 
         Parameters
         ----------
         packed : ndarray of complex, shape (coefficient, member)
             C + iS [u].
+        at : {"cells", "centres"}
+            ``centres`` gives values at the centres whatever the quadrature.
 
         Returns
         -------
         ndarray, shape (member, n_lat, n_lon)
             [u].
+
+        Raises
+        ------
+        CapTransformError
+            Coefficients of another shape.
         """
         layout = self.layout
         if packed.ndim != 2 or packed.shape[0] != layout.size:
-            msg = f"found packed coefficients {packed.shape}, expected ({layout.size}, members)"
-            raise CapTransformError(msg)
-        rows, members = len(self.grid.latitude), packed.shape[1]
-        spectrum = np.zeros((int(self.limits.max()), rows, members), complex)
-        self._shared(lambda each: self._to_rows(each, packed, spectrum), self._synthesis_kernel)
-        field = np.empty((members, rows, self.grid.n_lon))
-        factor = self.row_factor
-
-        # Rows are real, so their Fourier series needs C − iS, halved for m > 0.
-        half = np.where(np.arange(len(spectrum)) > 0, 0.5, 1.0)
-        phase = (half * half_cell_phases(len(spectrum), self.grid.n_lon))[:, None]
-
-        def fill(each: Iterable[int]) -> None:
-            for row in each:
-                count = self.limits[row]
-                waves = np.conj(spectrum[:count, row]) * (phase[:count] * factor[row])
-                field[:, row] = self.engine.inverse_row_fft(waves.T, self.grid.n_lon)
-
-        self._shared(fill, range(rows))
-        return field
-
-    @functools.cached_property
-    def _synthesis_kernel(self) -> tuple[Block, ...]:
-        if self.quadrature != "exact":
-            return self.kernel
-        return tuple(cap_kernel.blocks(self.grid, j_max=self.j_max, quadrature="fejer"))
-
-    @functools.cached_property
-    def row_factor(self) -> FLOAT:
-        """What turns the kernel of the analysis into that of the synthesis, row by row."""
-        if self.quadrature == "cell":
-            return np.asarray(4.0 * np.pi / self.grid.solid_angles)
-        weight = cap_kernel.fejer_weights(self.grid.globe_rows)[: len(self.grid.latitude)]
-        return np.asarray(2.0 * self.grid.n_lon / weight)
-
-    def _to_rows(self, kernel: Iterable[Block], packed: COMPLEX, spectrum: COMPLEX) -> None:
-        for block in kernel:
-            place = self.layout.block_slice(block.m, block.degree, len(block.values))
-            spectrum[block.m, block.row :] += legendre_synthesis(
-                block, packed[place], engine=self.engine
+            msg = (
+                f"found packed coefficients of shape {tuple(packed.shape)}, expected "
+                f"({layout.size}, members) for degree {self.j_max}"
             )
+            raise CapTransformError(msg)
+        use = "means" if self.quadrature == "cell" and at == "cells" else "centres"
+        return self.engine.synthesise(self, packed, use=use, scale=self._to_values(use))
 
-    def adjoint(self, weights: FLOAT) -> COMPLEX:
-        """Return Σ w Y_jm, each weight spread evenly over its cell: the transpose of synthesis.
+    def adjoint(self, weights: Any) -> Any:
+        """Return Σ w Y_jm, the transpose of :meth:`synthesise`.
+
+        With ``cell`` each weight is spread evenly over its cell; otherwise it sits at the centre.
 
         Parameters
         ----------
-        weights : ndarray, shape (member, n_lat, n_lon)
+        weights : ndarray, shape (..., n_lat, n_lon)
             Weight of each cell, for instance the area that a region has in it [w].
 
         Returns
@@ -271,71 +239,90 @@ class CapTransform:
         ndarray of complex, shape (coefficient, member)
             Sums [w]; for a field f = Σ (C cos mλ + S sin mλ) P, Σ_jm of their real product with
             the coefficients is Σ w f̄ over the cells.
-        """
-        if self.quadrature == "exact":
-            msg = "the quadrature 'exact' has no adjoint on the cap; use 'cell' or 'fejer'"
-            raise CapTransformError(msg)
-        return self.analyse(weights * self.row_factor[:, None])
 
-    def _require_cells(self, field: FLOAT) -> None:
+        Raises
+        ------
+        CapTransformError
+            Weights of another shape, or missing.
+        """
+        use = "means" if self.quadrature == "cell" else "centres"
+        scale = self._to_values(use)
+        return self.engine.analyse(self, self._members(weights), use=use, scale=scale)
+
+    def _to_values(self, use: str) -> FLOAT:
+        """Return what a kernel's rows have to be multiplied by to give values, shape (n_lat,)."""
+        if use == "means":
+            return np.asarray(4.0 * np.pi / self.grid.solid_angles)
+        weight = cap_kernel.fejer_weights(self.grid.globe_rows)[: len(self.grid.latitude)]
+        return np.asarray(2.0 * self.grid.n_lon / weight)
+
+    def _members(self, field: Any) -> Any:
         expected = (len(self.grid.latitude), self.grid.n_lon)
-        if field.ndim != 3 or field.shape[1:] != expected:
+        if tuple(field.shape[-2:]) != expected:
             msg = (
-                f"found fields of shape {field.shape}, expected (members, {expected[0]}, "
+                f"found fields of shape {tuple(field.shape)}, expected (..., {expected[0]}, "
                 f"{expected[1]}): a row per latitude from the pole, a column per longitude"
             )
             raise CapTransformError(msg)
+        return field.reshape(-1, *expected)
 
-    def _shared(self, work: Callable[[Sequence[T]], None], items: Sequence[T]) -> None:
-        """Let the threads share the items; every item is done once, by one of them."""
-        if self.threads == 1:
-            work(items)
-            return
-        with ThreadPoolExecutor(self.threads) as pool:
-            # Neighbouring rows and orders cost alike, so dealing them out in turn is fair.
-            list(pool.map(work, (items[i :: self.threads] for i in range(self.threads))))
+    def analyse_stream(
+        self, rows: Callable[[slice], FLOAT], orders: Iterable[range], *, rows_at_once: int = 16
+    ) -> Iterator[tuple[range, COMPLEX]]:
+        """Expand fields that are read by rows, a few orders at a time.
+
+        Memory holds the row spectra of the orders that are not negligible, and of a few orders the
+        kernel and the coefficients; threads share the rows, then the orders of each block.
+
+        Parameters
+        ----------
+        rows : callable
+            From a slice of rows to fields on them, shape (member, rows, n_lon) [u].
+        orders : iterable of range
+            Orders to do together.
+        rows_at_once : int
+            Rows to ask for.
+
+        Yields
+        ------
+        orders, packed
+            As :func:`analyse_orders`.
+        """
+        spectra = self._streamed_spectra(rows, rows_at_once)
+        yield from analyse_orders(
+            lambda wanted: spectra[wanted.start : wanted.stop],
+            self.grid,
+            j_max=self.j_max,
+            blocks=orders,
+            quadrature=self.quadrature,
+            threads=self.threads,
+        )
+
+    def _streamed_spectra(self, rows: Callable[[slice], FLOAT], at_once: int) -> COMPLEX:
+        limits, count = self.limits, len(self.grid.latitude)
+        members = len(rows(slice(0, 1)))
+        spectra = np.zeros((self.j_max + 1, count, members), complex)
+
+        def fill(firsts: Sequence[int]) -> None:
+            for first in firsts:
+                some = slice(first, min(first + at_once, count))
+                field = rows(some)
+                inner = range(field.shape[1])
+                fill_row_spectra(spectra[:, some], field, limits[some], rows=inner)
+
+        share(fill, range(0, count, at_once), threads=self.threads)
+        return spectra
 
 
-def legendre_analysis(
-    block: Block, spectrum: COMPLEX, out: COMPLEX, *, engine: Engine = NUMPY
-) -> None:
-    """Write the coefficients of one order, or some of its degrees, from its row spectra.
-
-    Parameters
-    ----------
-    block : Block
-        Kernel of the order.
-    spectrum : ndarray of complex, shape (n_lat, member)
-        Row spectra of the order.
-    out : ndarray of complex, shape (degrees, member)
-        Receives C + iS of the block's degrees; contiguous.
-    engine : Engine
-        What computes.
-    """
-    columns = spectrum[block.row :].view(np.float64)
-    engine.product(block.values, columns, out.view(np.float64))
-
-
-def legendre_synthesis(block: Block, coefficients: COMPLEX, *, engine: Engine = NUMPY) -> COMPLEX:
-    """Return what some degrees of one order add to its row spectra.
-
-    Parameters
-    ----------
-    block : Block
-        Kernel of the order.
-    coefficients : ndarray of complex, shape (degrees, member)
-        C + iS of the block's degrees; contiguous.
-    engine : Engine
-        What computes.
-
-    Returns
-    -------
-    ndarray of complex, shape (rows, member)
-        From the block's first row on: Σ_j K_jm,i (C_jm + i S_jm).
-    """
-    rows = np.empty((block.values.shape[1], coefficients.shape[1]), complex)
-    engine.product(block.values.T, coefficients.view(np.float64), rows.view(np.float64))
-    return rows
+def order_blocks(j_max: int, *, coefficients: int) -> list[range]:
+    """Return all orders in ranges that hold about this many coefficients each."""
+    blocks, start, held = [], 0, 0
+    for m in range(j_max + 1):
+        held += j_max + 1 - m
+        if held >= coefficients or m == j_max:
+            blocks.append(range(start, m + 1))
+            start, held = m + 1, 0
+    return blocks
 
 
 def analyse_orders(
@@ -345,7 +332,7 @@ def analyse_orders(
     j_max: int,
     blocks: Iterable[range],
     quadrature: Quadrature = "cell",
-    engine: Engine = NUMPY,
+    threads: int = 1,
 ) -> Iterator[tuple[range, COMPLEX]]:
     """Expand fields a few orders at a time, for degrees whose kernel is larger than memory.
 
@@ -359,8 +346,10 @@ def analyse_orders(
         Highest degree.
     blocks : iterable of range
         Orders to do together; the kernel is made for each anew.
-    quadrature, engine
+    quadrature : {"cell", "fejer", "exact"}
         See :class:`CapTransform`.
+    threads : int
+        Threads that share the orders of a block.
 
     Yields
     ------
@@ -371,8 +360,13 @@ def analyse_orders(
         rows = spectra(orders)
         layout = PackedLayout(j_max, orders)
         packed = np.zeros((layout.size, rows.shape[-1]), complex)
-        for block in cap_kernel.blocks(grid, j_max=j_max, quadrature=quadrature, orders=orders):
-            place = layout.block_slice(block.m, block.degree, len(block.values))
-            spectrum = rows[block.m - orders.start]
-            legendre_analysis(block, spectrum, packed[place], engine=engine)
+
+        def work(some: Sequence[int]) -> None:
+            for m in some:
+                kernel = cap_kernel.blocks(
+                    grid, j_max=j_max, quadrature=quadrature, orders=range(m, m + 1)
+                )
+                legendre_analysis(rows, tuple(kernel), layout, packed)  # noqa: B023
+
+        share(work, orders, threads=threads)
         yield orders, packed

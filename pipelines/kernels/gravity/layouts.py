@@ -146,7 +146,7 @@ def to_ducc0(packed: COMPLEX) -> COMPLEX:
     """
     j_max = _degree_of(packed.shape[0])
     factor = _ducc0_factors(j_max)
-    return np.moveaxis((np.conj(packed).T * factor).T, 0, -1)
+    return np.asarray(np.moveaxis(np.conj(packed), 0, -1) * factor, dtype=np.complex128)
 
 
 def from_ducc0(alm: COMPLEX) -> COMPLEX:
@@ -157,8 +157,8 @@ def from_ducc0(alm: COMPLEX) -> COMPLEX:
 
 def _ducc0_factors(j_max: int) -> FLOAT:
     order = PackedLayout.whole(j_max).order_of_each()
-    size = np.where(order == 0, np.sqrt(4.0 * np.pi), np.sqrt(2.0 * np.pi))
-    return np.asarray(np.where(order % 2 == 1, -size, size))
+    size = np.sqrt(np.where(order == 0, 4.0, 2.0) * np.pi)
+    return np.asarray(size * (1.0 - 2.0 * (order % 2)))
 
 
 def _degree_of(count: int) -> int:
