@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 GROUPS = ("EAIS", "WAIS", "AP", "Islands", "AIS")
 """Regions of the short table; every other region is in ``tables/regions.csv``."""
 
+QUANTITIES = ("mass_rate", "mass_rate_buffered", "total_correction")
+"""Quantities of the short table; the others are there too."""
+
 
 def is_shown(plan: Plan, outcome: Outcome) -> bool:
     """Return whether the last stage is done, so that the tables are those of this run."""
@@ -61,7 +64,7 @@ def show_groups(rows: list[Row]) -> None:
     cells = [
         (row.region, row.quantity, f"{row.value:.1f}", f"± {row.uncertainty:.1f}", row.unit)
         for row in rows
-        if row.region in GROUPS
+        if row.region in GROUPS and row.quantity in QUANTITIES
     ]
     if cells:
         header = ("region", "quantity", "value", "sigma", "unit")
