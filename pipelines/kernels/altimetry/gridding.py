@@ -4,10 +4,18 @@ Sasgen et al. (2019), appendix A: rates in 2 km pixels are interpolated "using i
 weighting with a radius of 25 km" onto a grid of 5 km.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 FLOAT = NDArray[np.float64]
+INT = NDArray[np.int64]
+BOOL = NDArray[np.bool_]
+
+SAME_PLACE = 1e-9
+"""Part of a pixel within which a node lies on its centre."""
 
 
 class GriddingError(ValueError):
@@ -20,6 +28,7 @@ def inverse_distance(
     rates: FLOAT,
     to_x: FLOAT,
     to_y: FLOAT,
+    sigma: FLOAT | None = None,
     *,
     radius: float,
     power: float = 2.0,
@@ -28,10 +37,11 @@ def inverse_distance(
 
     ::
 
-        f(x) = Σ_i f_i d_i^−p / Σ_i d_i^−p        over pixels with d_i ≤ R
+        f(x) = Σ_i w_i f_i / Σ_i w_i,    w_i = d_i^−p, or d_i^−p σ_i^−2,    over pixels with d_i ≤ R
 
-    Runs over the offsets between node and pixel, a few hundred, each for all nodes at once, so
-    memory is a few grids whatever the radius is.
+    Nodes of a regular grid lie in few ways between pixels (2 × 2 ways for 5 km and 2 km). For
+    all nodes of one way and for each row of pixels below or above them, the sum along the row is
+    one product with a banded matrix, so memory is a few rasters whatever the radius is.
 
     Parameters
     ----------
@@ -41,6 +51,8 @@ def inverse_distance(
         Values; missing is NaN.
     to_x, to_y : ndarray, shapes (u,) and (v,)
         Nodes wanted [m].
+    sigma : ndarray, shape (m, n), optional
+        Standard errors of the values, to weigh them by; a pixel where it is NaN counts as missing.
     radius : float
         R [m].
     power : float
@@ -49,54 +61,108 @@ def inverse_distance(
     Returns
     -------
     ndarray, shape (v, u)
-        NaN where no measured pixel lies within the radius; the pixel's own value at its centre.
+        NaN where no measured pixel lies within the radius; at the centre of a measured pixel,
+        its own value.
 
     Raises
     ------
     GriddingError
-        Axes that are not equally spaced, or a radius that is not positive.
+        Axes that are not equally spaced, shapes that differ, a radius or power that is not
+        positive, or standard errors that are not.
+
+    Notes
+    -----
+    The weights of the paper are those of distance alone, the default.
     """
-    steps = [_spacing(axis, name) for axis, name in ((x, "x"), (y, "y"))]
-    if not (radius > 0.0 and rates.shape == (y.size, x.size)):
-        msg = (
-            f"found rates {rates.shape} and a radius of {radius:g} m; expected shape "
-            f"{(y.size, x.size)} and a positive radius"
-        )
-        raise GriddingError(msg)
-    column = np.rint((to_x - x[0]) / steps[0]).astype(np.int64)
-    row = np.rint((to_y - y[0]) / steps[1]).astype(np.int64)
-    away_x, away_y = to_x - (x[0] + column * steps[0]), to_y - (y[0] + row * steps[1])
-    known = np.isfinite(rates)
-    values = np.where(known, rates, 0.0)
-    total, weight = np.zeros((2, to_y.size, to_x.size))
-    reach = [int(radius / abs(step)) + 1 for step in steps]
-    for down in range(-reach[1], reach[1] + 1):
-        for across in range(-reach[0], reach[0] + 1):
-            distance2 = np.square(away_x - across * steps[0]) + np.square(
-                away_y - down * steps[1]
-            ).reshape(-1, 1)
-            near = _weights(distance2, radius, power)
-            place = np.ix_(
-                np.clip(row + down, 0, y.size - 1), np.clip(column + across, 0, x.size - 1)
-            )
-            inside = _within(row + down, y.size)[:, None] & _within(column + across, x.size)
-            near = np.where(inside & known[place], near, 0.0)
-            total += near * values[place]
-            weight += near
-    nowhere = np.full(total.shape, np.nan)
-    return np.asarray(np.divide(total, weight, out=nowhere, where=weight > 0.0))
+    steps = _spacing(x, "x"), _spacing(y, "y")
+    _check(x, y, rates, sigma, radius, power)
+    across, down = _Nodes.between(x, steps[0], to_x), _Nodes.between(y, steps[1], to_y)
+    weight = np.isfinite(rates) * (1.0 if sigma is None else np.nan_to_num(sigma**-2.0))
+    value = np.where(weight > 0.0, rates, 0.0)
+    sums = np.zeros((2, to_y.size, to_x.size))
+    for way in np.unique(down.away):
+        nodes = np.flatnonzero(down.away == way)
+        reach = int(radius / abs(steps[1])) + 1
+        for offset in range(-reach, reach + 1):
+            row = down.pixel[nodes] + offset
+            here = (row >= 0) & (row < y.size)
+            band = _band(across, steps, way - offset * steps[1], x.size, radius, power)
+            if here.any() and band.nnz:
+                of_row = weight[row[here]]
+                sums[0, nodes[here]] += (band @ (of_row * value[row[here]]).T).T
+                sums[1, nodes[here]] += (band @ of_row.T).T
+    nowhere = np.full(sums[0].shape, np.nan)
+    found = np.divide(sums[0], sums[1], out=nowhere, where=sums[1] > 0.0)
+    return _own_values(found, value, weight > 0.0, across, down)
 
 
-def _weights(distance2: FLOAT, radius: float, power: float) -> FLOAT:
-    """Return d^−p within the radius, zero beyond; a node on a pixel takes its value alone."""
-    at_centre = 1e-6 * radius
-    return np.where(
-        distance2 <= radius**2, np.maximum(distance2, at_centre**2) ** (-power / 2.0), 0.0
+class _Nodes(NamedTuple):
+    """Along one axis: the pixel nearest to each node, and how far the node is from it [m]."""
+
+    pixel: INT
+    away: FLOAT
+
+    @classmethod
+    def between(cls, centres: FLOAT, step: float, to: FLOAT) -> "_Nodes":
+        place = (to - centres[0]) / step
+        pixel = np.rint(place)
+        # Rounded, so that nodes that lie alike are found to do so.
+        return cls(pixel.astype(np.int64), np.round(place - pixel, 9) * step)
+
+
+def _band(
+    across: _Nodes,
+    steps: tuple[float, float],
+    apart: float,
+    pixels: int,
+    radius: float,
+    power: float,
+) -> sparse.csr_array:
+    """Return d^−p between nodes and pixels of rows that are ``apart``, shape (u, n).
+
+    A pixel on a node has no weight here: the node takes its value alone.
+    """
+    half = np.sqrt(max(radius**2 - apart**2, 0.0))
+    reach = int(half / abs(steps[0])) + 1
+    column = across.pixel[:, None] + np.arange(-reach, reach + 1)
+    distance = np.hypot(across.away[:, None] - np.arange(-reach, reach + 1) * steps[0], apart)
+    on_node = distance <= SAME_PLACE * abs(steps[0])
+    near = (distance <= radius) & (column >= 0) & (column < pixels) & ~on_node
+    end = np.concatenate([[0], np.cumsum(near.sum(axis=1))])
+    return sparse.csr_array(
+        (distance[near] ** -power, column[near], end), shape=(len(column), pixels)
     )
 
 
-def _within(index: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
-    return (index >= 0) & (index < size)
+def _own_values(found: FLOAT, value: FLOAT, known: BOOL, across: _Nodes, down: _Nodes) -> FLOAT:
+    """Return the grid with the pixel's own value wherever a node lies on a measured pixel."""
+    row, column = (
+        np.flatnonzero((nodes.away == 0.0) & (nodes.pixel >= 0) & (nodes.pixel < size))
+        for nodes, size in zip((down, across), value.shape, strict=True)
+    )
+    pixel = np.ix_(down.pixel[row], across.pixel[column])
+    node = np.ix_(row, column)
+    found[node] = np.where(known[pixel], value[pixel], found[node])
+    return found
+
+
+def _check(
+    x: FLOAT, y: FLOAT, rates: FLOAT, sigma: FLOAT | None, radius: float, power: float
+) -> None:
+    shapes = {np.shape(each) for each in (rates, sigma) if each is not None}
+    if not (radius > 0.0 and power > 0.0 and shapes == {(y.size, x.size)}):
+        msg = (
+            f"found shapes {sorted(shapes)}, a radius of {radius:g} m and a power of {power:g}; "
+            f"expected shape {(y.size, x.size)}, a positive radius and a positive power"
+        )
+        raise GriddingError(msg)
+    if sigma is not None and (np.isinf(sigma) | (sigma <= 0.0)).any():
+        bad = int((np.isinf(sigma) | (sigma <= 0.0)).sum())
+        msg = (
+            f"{bad} standard errors are zero, negative or infinite, which would give one pixel all "
+            "the weight or none; expected positive ones, NaN where the pixel is not to be used"
+        )
+        raise GriddingError(msg)
 
 
 def _spacing(axis: FLOAT, name: str) -> float:

@@ -9,16 +9,21 @@ polynomial M2 is it does not say, so it is ours (record 0012)::
     M3   h = a₀ + a₁ x + a₂ y + ḣ τ                              linear: plane
     M4   h = a₀ + a₁ x + a₂ y + a₃ x y + a₄ x² + a₅ y² + ḣ τ     quadratic
 
-with x and y from the centre of the pixel and τ from the mean time of its points. All pixels are
-solved together: sums over the points of a pixel make small normal equations, in coordinates scaled
-to ±1 so that squaring them costs no digits that matter.
+with x and y from the centre of the pixel and τ from the mean time of its points. M3 is a case of
+M2, and M2 of M4: three grades of freedom, which is what a spread over fits is to sample.
+
+All pixels are solved together: sums over the points of a pixel make small normal equations, in
+coordinates scaled to ±1 so that squaring them costs no digits that matter (1e-12 of the rate for
+points all over a pixel; for points that all but coincide, 1e-7 of its standard error, where
+:data:`LARGEST_CONDITION` ends it). Rounds after the first solve only pixels that lost a point.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
 
 FLOAT = NDArray[np.float64]
 INT = NDArray[np.int64]
@@ -35,6 +40,9 @@ MAD_TO_SIGMA = 1.4826
 
 LARGEST_CONDITION = 1e10
 """Of the normal equations; beyond it the points cannot tell surface and rate apart."""
+
+ROUNDING_M = 1e-9
+"""Residuals below it are rounding of a perfect fit, never outliers [m]."""
 
 
 class FitError(ValueError):
@@ -80,11 +88,11 @@ class Pixels:
     columns: int
 
     def index(self, x: FLOAT, y: FLOAT) -> INT:
-        """Return the pixel of each point, row · columns + column; −1 outside the raster."""
-        column = np.floor((x - self.left) / self.spacing).astype(np.int64)
-        row = np.floor((self.top - y) / self.spacing).astype(np.int64)
+        """Return the pixel of each point, row · columns + column; −1 outside, or not finite."""
+        column = np.floor((x - self.left) / self.spacing)
+        row = np.floor((self.top - y) / self.spacing)
         inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
-        return np.where(inside, row * self.columns + column, -1)
+        return np.where(inside, row * self.columns + column, -1.0).astype(np.int64)
 
     def centres(self, index: INT) -> tuple[FLOAT, FLOAT]:
         """Return x and y of the centres of pixels [m]."""
@@ -110,6 +118,37 @@ class Rates(NamedTuple):
     rejected: INT
 
 
+def terrain_at(points: Points, x: FLOAT, y: FLOAT, dem: FLOAT) -> FLOAT:
+    """Interpolate a DEM bilinearly to points, for M1.
+
+    Parameters
+    ----------
+    points : Points
+        Where.
+    x, y : ndarray, shapes (c,) and (r,)
+        Axes of the DEM in EPSG:3031, rising or falling [m].
+    dem : ndarray, shape (r, c)
+        Height [m]; missing is NaN.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Height at the points [m]; NaN beyond the DEM and beside its missing values.
+
+    Examples
+    --------
+    >>> here = Points(np.array([5.0]), np.array([5.0]), np.array([2014.0]), np.array([8.0]))
+    >>> axis = np.array([0.0, 10.0])
+    >>> terrain_at(here, axis, axis[::-1], np.array([[4.0, 4.0], [0.0, 0.0]])).tolist()
+    [2.0]
+    """
+    across, down = (slice(None, None, 1 if axis[-1] > axis[0] else -1) for axis in (x, y))
+    surface = RegularGridInterpolator(
+        (y[down], x[across]), dem[down, across], bounds_error=False, fill_value=np.nan
+    )
+    return np.asarray(surface((points.y, points.x)))
+
+
 def fit(
     points: Points,
     pixels: Pixels,
@@ -122,6 +161,16 @@ def fit(
 ) -> Rates:
     """Fit every pixel of a raster.
 
+    A residual r of a pixel with n points and k unknowns is an outlier, and left out of the next
+    round, where::
+
+        |r| > rejection · σ̂,        σ̂ = 1.4826 · median|r| · √(n / (n − k))
+
+    The root undoes what k unknowns take from the residuals. Of good, normal points of which 15
+    share a quadratic surface, 3 σ̂ with it rejects 0.4 in 100, without it 1.8 (measured; 0.27 are
+    beyond 3 σ). Rejection makes standard errors small: the rates of such pixels scatter by 1.3 of
+    them, with 30 points by 1.1, with 60 by 1.03.
+
     Parameters
     ----------
     points : Points
@@ -131,7 +180,8 @@ def fit(
     model : {"M1", "M2", "M3", "M4"}
         What stands for the surface.
     terrain : ndarray, shape (n,), optional
-        Height of a DEM at the points [m], for M1; points where it is NaN are left out.
+        Height of a DEM at the points [m], see :func:`terrain_at`, for M1; points where it is NaN
+        are left out.
     least_points : int
         Fewest points of a pixel, after rejection.
     least_years : float
@@ -150,51 +200,69 @@ def fit(
     """
     _check(points, model, terrain)
     height = points.height - terrain if model == "M1" and terrain is not None else points.height
-    pixel = pixels.index(points.x, points.y)
-    good = (pixel >= 0) & np.isfinite(height) & np.isfinite(points.time)
-    order = np.flatnonzero(good)[np.argsort(pixel[good], kind="stable")]
-    group = _Group.of(pixel[order])
-    surface = _surface(points, pixels, pixel, order, model)
-    time, height = points.time[order], height[order]
-    kept = np.ones(order.size, dtype=bool)
-    for _ in range(ROUNDS):
-        solved = _solve(surface, time, height, kept, group, (least_points, least_years))
-        outlier = kept & _is_outlier(solved.residual, kept, group, rejection)
-        if not outlier.any():
+    todo = _Sorted.of(points._replace(height=height), pixels, model)
+    there, before = todo.pixel, np.diff(todo.start, append=todo.time.size)
+    rate, sigma = np.full((2, there.size), np.nan)
+    found = _Solved(rate, sigma, np.zeros(there.size, np.int64))
+    now = np.arange(there.size)
+    for last in [False] * ROUNDS + [True]:
+        solved, residual = _solve(todo, least_points, least_years)
+        for whole, part in zip(found, solved, strict=True):
+            whole[now] = part
+        outlier = _is_outlier(residual, todo, rejection)
+        again = todo.sum(outlier.astype(np.int64)) > 0
+        if last or not again.any():
             break
-        kept &= ~outlier
-    solved = _solve(surface, time, height, kept, group, (least_points, least_years))
-    return _on_raster(solved, kept, group, pixels)
+        todo, now = todo.only(again[todo.member] & ~outlier), now[again]
+    return _on_raster(found, before - found.used, there, pixels)
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Points sorted by pixel: where each pixel's points begin, and which pixel each is of."""
+class _Sorted:
+    """Points sorted by pixel.
+
+    ``pixel`` (p,) is the index of each pixel that has points, ``start`` (p,) where they begin,
+    ``member`` (n,) which of the p each is of, ``surface`` (terms, n) the columns of the model.
+    """
 
     pixel: INT
     start: INT
     member: INT
+    surface: FLOAT
+    time: FLOAT
+    height: FLOAT
 
     @classmethod
-    def of(cls, pixel: INT) -> "_Group":
-        unique, start, member = np.unique(pixel, return_index=True, return_inverse=True)
-        return cls(unique, start, member)
+    def of(cls, points: Points, pixels: Pixels, model: FitModel) -> "_Sorted":
+        index = pixels.index(points.x, points.y)
+        good = np.flatnonzero((index >= 0) & np.isfinite(points.height) & np.isfinite(points.time))
+        order = good[np.argsort(index[good], kind="stable")]
+        surface = _surface(points, pixels, index[order], order, model)
+        pixel, start, member = np.unique(index[order], return_index=True, return_inverse=True)
+        return cls(pixel, start, member, surface, points.time[order], points.height[order])
 
-    def sum(self, values: FLOAT) -> FLOAT:
-        """Return sums over the points of each pixel, along the first axis."""
-        return np.add.reduceat(values, self.start, axis=0) if self.start.size else values[:0]
+    def only(self, wanted: BOOL) -> "_Sorted":
+        """Return some of the points, and the pixels that have any."""
+        number, start, member = np.unique(
+            self.member[wanted], return_index=True, return_inverse=True
+        )
+        columns = self.surface[:, wanted], self.time[wanted], self.height[wanted]
+        return _Sorted(self.pixel[number], start, member, *columns)
+
+    def sum(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return sums over the points of each pixel, shape (p,)."""
+        return np.add.reduceat(values, self.start) if self.start.size else values[:0]
 
 
 class _Solved(NamedTuple):
     rate: FLOAT
     sigma: FLOAT
     used: INT
-    residual: FLOAT
 
 
 def _surface(points: Points, pixels: Pixels, pixel: INT, order: INT, model: FitModel) -> FLOAT:
-    """Return the columns of the surface, shape (points, terms), in half pixels."""
-    centre_x, centre_y = pixels.centres(pixel[order])
+    """Return the columns of the surface, shape (terms, points), in half pixels."""
+    centre_x, centre_y = pixels.centres(pixel)
     x = 2.0 * (points.x[order] - centre_x) / pixels.spacing
     y = 2.0 * (points.y[order] - centre_y) / pixels.spacing
     one = np.ones(x.size)
@@ -204,53 +272,52 @@ def _surface(points: Points, pixels: Pixels, pixel: INT, order: INT, model: FitM
         "M3": [one, x, y],
         "M4": [one, x, y, x * y, x**2, y**2],
     }
-    return np.stack(columns[model], axis=1)
+    return np.stack(columns[model])
 
 
-def _solve(
-    surface: FLOAT,
-    time: FLOAT,
-    height: FLOAT,
-    kept: BOOL,
-    group: _Group,
-    least: tuple[int, float],
-) -> _Solved:
-    """Solve the normal equations of every pixel; those that cannot be are NaN."""
-    weight = kept.astype(np.float64)
-    used = group.sum(weight)
-    divisor = np.maximum(used, 1.0)
-    middle = group.sum(time * weight) / divisor
-    mean = group.sum(np.where(kept, height, 0.0)) / divisor
-    span = _span(time, kept, group)
+def _solve(here: _Sorted, least_points: int, least_years: float) -> tuple[_Solved, FLOAT]:
+    """Solve the normal equations of every pixel; those that cannot be are NaN.
+
+    Returns
+    -------
+    _Solved, shapes (p,)
+    residual : ndarray, shape (n,)
+        Observed minus fitted [m]; NaN in pixels that could not be solved.
+    """
+    used = np.diff(here.start, append=here.time.size)
+    middle, mean = here.sum(here.time) / used, here.sum(here.height) / used
+    span = _span(here)
     scale = np.where(span > 0.0, span / 2.0, 1.0)
-    tau = (time - middle[group.member]) / scale[group.member]
-    design = np.concatenate([surface, tau[:, None]], axis=1) * weight[:, None]
-    target = (height - mean[group.member]) * weight
-    normal = group.sum(design[:, :, None] * design[:, None, :])
-    right = group.sum(design * target[:, None])
-    terms = design.shape[1]
-    solvable = (used >= max(least[0], terms + 1)) & (span >= least[1])
-    inverse = np.full(normal.shape, np.nan)
-    inverse[solvable] = _inverse(normal[solvable])
+    tau = (here.time - middle[here.member]) / scale[here.member]
+    columns = [*here.surface, tau]
+    residual = here.height - mean[here.member]
+    freedom = used - len(columns)
+    solvable = (used >= least_points) & (freedom > 0) & (span >= least_years)
+    inverse = np.full((used.size, len(columns), len(columns)), np.nan)
+    inverse[solvable] = _inverse(_normal(here, columns)[solvable])
+    right = np.stack([here.sum(column * residual) for column in columns], axis=1)
     solution = np.einsum("pij,pj->pi", inverse, right)
-    full = np.concatenate([surface, tau[:, None]], axis=1)
-    fitted = np.einsum("ni,ni->n", full, solution[group.member])
-    residual = height - mean[group.member] - fitted
-    squares = group.sum(np.where(kept, np.square(residual), 0.0))
-    freedom = np.maximum(used - terms, 1.0)
-    variance = squares / freedom * inverse[:, -1, -1]
-    return _Solved(
-        solution[:, -1] / scale, np.sqrt(variance) / scale, used.astype(np.int64), residual
-    )
+    for column, of_pixel in zip(columns, solution.T, strict=True):
+        residual -= column * of_pixel[here.member]
+    variance = here.sum(np.square(residual)) / np.maximum(freedom, 1) * inverse[:, -1, -1]
+    return _Solved(solution[:, -1] / scale, np.sqrt(variance) / scale, used), residual
 
 
-def _span(time: FLOAT, kept: BOOL, group: _Group) -> FLOAT:
-    """Return the time between first and last kept point of each pixel [yr]."""
-    if not group.start.size:
-        return time[:0]
-    last = np.maximum.reduceat(np.where(kept, time, -np.inf), group.start)
-    first = np.minimum.reduceat(np.where(kept, time, np.inf), group.start)
-    return np.asarray(np.maximum(last - first, 0.0))
+def _span(here: _Sorted) -> FLOAT:
+    """Return the time between first and last point of each pixel [yr]."""
+    if not here.start.size:
+        return here.time[:0]
+    last, first = (each.reduceat(here.time, here.start) for each in (np.maximum, np.minimum))
+    return np.asarray(last - first)
+
+
+def _normal(here: _Sorted, columns: list[FLOAT]) -> FLOAT:
+    """Return the products of all columns, summed over pixels, shape (p, terms, terms)."""
+    normal = np.empty((here.pixel.size, len(columns), len(columns)))
+    for i, one in enumerate(columns):
+        for j, other in enumerate(columns[: i + 1]):
+            normal[:, i, j] = normal[:, j, i] = here.sum(one * other)
+    return normal
 
 
 def _inverse(normal: FLOAT) -> FLOAT:
@@ -263,32 +330,32 @@ def _inverse(normal: FLOAT) -> FLOAT:
     return inverse
 
 
-def _is_outlier(residual: FLOAT, kept: BOOL, group: _Group, rejection: float) -> BOOL:
-    """Return which residuals are too large for their pixel's median absolute deviation."""
-    size = np.where(kept & np.isfinite(residual), np.abs(residual), np.inf)
-    order = np.lexsort((size, group.member))
-    count = group.sum(np.isfinite(size).astype(np.float64)).astype(np.int64)
-    middle = group.start + np.maximum(count - 1, 0) // 2
-    deviation = size[order][middle] if group.start.size else size[:0]
-    limit = rejection * MAD_TO_SIGMA * np.where(count > 0, deviation, np.inf)
-    # Residuals of a perfect fit are rounding, not outliers.
-    return np.isfinite(size) & (size > np.maximum(limit[group.member], 1e-9))
+def _is_outlier(residual: FLOAT, here: _Sorted, rejection: float) -> BOOL:
+    """Return which residuals are too large for their pixel; none where it has no solution."""
+    if not here.start.size:
+        return np.zeros(0, dtype=bool)
+    size = np.abs(residual)
+    ranked = size[np.lexsort((size, here.member))]
+    used = np.diff(here.start, append=size.size)
+    deviation = (ranked[here.start + (used - 1) // 2] + ranked[here.start + used // 2]) / 2.0
+    freedom = np.maximum(used - len(here.surface) - 1, 1)
+    limit = rejection * MAD_TO_SIGMA * deviation * np.sqrt(used / freedom)
+    return np.asarray(size > np.maximum(limit, ROUNDING_M)[here.member])
 
 
-def _on_raster(solved: _Solved, kept: BOOL, group: _Group, pixels: Pixels) -> Rates:
-    shape = pixels.rows * pixels.columns
+def _on_raster(solved: _Solved, rejected: INT, there: INT, pixels: Pixels) -> Rates:
+    shape = (pixels.rows, pixels.columns)
 
-    def raster(values: NDArray[np.generic], empty: float) -> FLOAT:
-        full = np.full(shape, empty)
-        full[group.pixel] = values
-        return full.reshape(pixels.rows, pixels.columns)
+    def raster(values: NDArray[Any], empty: float) -> NDArray[Any]:
+        full = np.full(pixels.rows * pixels.columns, empty, dtype=values.dtype)
+        full[there] = values
+        return full.reshape(shape)
 
-    rejected = group.sum((~kept).astype(np.float64))
     return Rates(
         raster(solved.rate, np.nan),
         raster(solved.sigma, np.nan),
-        raster(solved.used, 0.0).astype(np.int64),
-        raster(rejected, 0.0).astype(np.int64),
+        raster(solved.used, 0),
+        raster(rejected, 0),
     )
 
 
