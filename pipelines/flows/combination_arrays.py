@@ -126,6 +126,7 @@ def _maps(layout: Layout) -> tuple[Array, ...]:
         "mass_rate_sigma": "standard deviation of the combined members",
         "gravimetry_mass_rate": "rate of surface mass density by gravimetry alone",
         "gravimetry_mass_rate_sigma": "standard deviation of its members",
+        "gravimetry_mass_rate_gaussian": "gravimetry alone, Gaussian-filtered for display",
         "altimetry_mass_rate": "rate of surface mass density by altimetry alone",
         "altimetry_mass_rate_sigma": "standard deviation of its members",
     }

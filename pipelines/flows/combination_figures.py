@@ -110,10 +110,11 @@ def _maps(group: zarr.Group, layout: Layout, lines: tuple[Lines, Lines], named: 
     from pipelines.figures import panels
 
     means = {name: stored.read(group, array) for name, array in _ARRAYS.items()}
+    means["gravimetry"] = stored.read(group, "gravimetry_mass_rate_gaussian")
     spreads = {name: stored.read(group, f"{array}_sigma") for name, array in _ARRAYS.items()}
     return panels.rate_maps(
         layout.x, layout.y, means, spreads, outlines=lines[0], coast=lines[1],
-        title=f"Rate of mass change, {named}",
+        title=f"Rate of mass change, {named} (mean of gravimetry filtered, Gaussian 145 km)",
     )  # fmt: skip
 
 
