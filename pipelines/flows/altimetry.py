@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import settings
 from pipelines.flows import altimetry_arrays as arrays
 from pipelines.flows import altimetry_fits as fits
 from pipelines.flows import altimetry_heights as heights
@@ -33,8 +32,9 @@ from pipelines.flows import altimetry_inputs as inputs
 from pipelines.flows import altimetry_results as results
 from pipelines.flows import altimetry_spectrum as spectrum
 from pipelines.flows import altimetry_sums as sums
-from pipelines.flows import catalogue_inputs, polar_maps, regions
+from pipelines.flows import polar_maps, regions
 from pipelines.flows.catalogue_inputs import source_of
+from pipelines.flows.planning import planned
 from pipelines.flows.product_arrays import PARTS
 from pipelines.kernels.altimetry import density
 from pipelines.lifecycle import MIB, ByKind, Job, Plan, Stage
@@ -60,16 +60,10 @@ def plan(run: Run) -> Plan:
     """
     found = inputs.resolve(run)
     layout = _layout(run, found)
-    identity = catalogue_inputs.identity(found.items)
-    return Plan(
-        product="altimetry",
-        output=run.output,
-        run_id=settings.run_id(run, identity),
-        run_text=settings.resolved(run),
-        description={**settings.describe(run), **identity},
-        inputs=found.items,
+    return planned(
+        run,
+        found.items,
         stages=_stages(run, found, layout),
-        batch=run.choices.batch,
         template=functools.partial(arrays.create, layout=layout),
         tell=functools.partial(results.tell, run=run, found=found, layout=layout),
         bytes_to_write=layout.bytes(),

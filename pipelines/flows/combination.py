@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import settings, stored
-from pipelines.flows import catalogue_inputs, polar_maps, regions
+from pipelines import stored
 from pipelines.flows import combination_arrays as arrays
 from pipelines.flows import combination_inputs as inputs
 from pipelines.flows import combination_maps as maps
 from pipelines.flows import combination_results as results
 from pipelines.flows import combination_spectra as spectra
 from pipelines.flows import combination_sums as sums
+from pipelines.flows import polar_maps, regions
 from pipelines.flows.catalogue_inputs import source_of
+from pipelines.flows.planning import planned
 from pipelines.flows.product_arrays import PARTS
 from pipelines.kernels import transects
 from pipelines.lifecycle import MIB, ByKind, Plan, Stage
@@ -55,16 +56,10 @@ def plan(run: Run) -> Plan:
     found = inputs.resolve(run)
     lines = _lines(run)
     layout = _layout(run, found, lines)
-    identity = catalogue_inputs.identity(found.items)
-    return Plan(
-        product="combination",
-        output=run.output,
-        run_id=settings.run_id(run, identity),
-        run_text=settings.resolved(run),
-        description={**settings.describe(run), **identity},
-        inputs=found.items,
+    return planned(
+        run,
+        found.items,
         stages=_stages(run, found, layout, lines),
-        batch=run.choices.batch,
         template=functools.partial(arrays.create, layout=layout),
         tell=functools.partial(results.tell, run=run, found=found, layout=layout),
         bytes_to_write=layout.bytes(),

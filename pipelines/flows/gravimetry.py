@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import settings
 from pipelines.flows import catalogue_inputs, gravimetry_mask, regions
 from pipelines.flows import gravimetry_arrays as arrays
 from pipelines.flows import gravimetry_inputs as inputs
 from pipelines.flows import gravimetry_results as results
 from pipelines.flows import gravimetry_stages as stages
+from pipelines.flows.planning import planned
 from pipelines.flows.product_arrays import PARTS
 from pipelines.kernels import trends
 from pipelines.kernels.gravity import filters, love_numbers, stokes
@@ -55,16 +55,10 @@ def plan(run: Run) -> Plan:
     there = np.array([not month.low_degrees.dropped for month in found.months])
     trends.require_resolvable(found.epochs[there], model=time_model(run))
     layout = _layout(run, found)
-    identity = catalogue_inputs.identity(found.items)
-    return Plan(
-        product="gravimetry",
-        output=run.output,
-        run_id=settings.run_id(run, identity),
-        run_text=settings.resolved(run),
-        description={**settings.describe(run), **identity},
-        inputs=found.items,
+    return planned(
+        run,
+        found.items,
         stages=_stages(run, found, layout),
-        batch=run.choices.batch,
         template=functools.partial(arrays.create, layout=layout),
         tell=functools.partial(results.tell, run=run, found=found, layout=layout),
         bytes_to_write=layout.bytes(),
