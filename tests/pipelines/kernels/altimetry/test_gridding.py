@@ -76,7 +76,7 @@ def test_nodes_anywhere_are_the_double_loop_and_lie_between_pixels(
 
     found = inverse_distance(X, Y, rates, *nodes, radius=radius)
 
-    # Places are told apart to 1e-9 pixel, 2e-6 m, beside distances of metres; values are of order 1.
+    # Places are told apart to 2e-6 m beside distances of metres; values are of order 1.
     np.testing.assert_allclose(found, literal(rates, radius, 2.0, nodes=nodes), rtol=0, atol=1e-6)
     known = found[np.isfinite(found)]
     assert (known >= np.nanmin(rates) - 1e-12).all()
