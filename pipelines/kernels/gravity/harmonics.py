@@ -11,13 +11,26 @@ and rows is ever held. θ is colatitude on the sphere, that is, from geocentric 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.kernels.gravity.gauss_grid import GaussGrid, HarmonicsError, gauss_legendre
 from pipelines.kernels.gravity.legendre import Rows, legendre, rows_at
+
+__all__ = [
+    "GaussGrid",
+    "HarmonicsError",
+    "analyse",
+    "degree_variance",
+    "gauss_legendre",
+    "project_from",
+    "project_rows",
+    "synthesise",
+    "synthesise_at",
+    "synthesise_on",
+    "truncate",
+]
 
 FLOAT = NDArray[np.float64]
 
@@ -25,88 +38,8 @@ POINTS_PER_BLOCK = 4096
 """Scattered points that share one set of Legendre columns: 6 MiB at degree 180."""
 
 
-class HarmonicsError(ValueError):
-    """Grids or coefficients whose shapes cannot belong together."""
-
-
-@dataclass(frozen=True)
-class GaussGrid:
-    """A Gauss-Legendre grid: rows at the roots of P_n, columns equally spaced.
-
-    Attributes
-    ----------
-    cosine : ndarray, shape (n,)
-        cos θ of the rows from north to south: the nodes, to the last digit.
-    weights : ndarray, shape (n,)
-        Quadrature weights in cos θ; they sum to 2.
-    longitude : ndarray, shape (n_lon,)
-        Columns from 0 eastward [degrees].
-    """
-
-    cosine: FLOAT
-    weights: FLOAT
-    longitude: FLOAT
-
-    @property
-    def colatitude(self) -> FLOAT:
-        """Colatitude θ of the rows [rad]."""
-        return np.arccos(self.cosine)
-
-    @property
-    def latitude(self) -> FLOAT:
-        """Latitude of the rows [degrees]."""
-        return np.degrees(np.arcsin(self.cosine))
-
-    @property
-    def rows(self) -> Rows:
-        """Cosine and sine of the colatitude of the rows."""
-        return Rows(self.cosine, np.sqrt((1.0 - self.cosine) * (1.0 + self.cosine)))
-
-
-def gauss_legendre(n: int, *, n_lon: int | None = None) -> GaussGrid:
-    """Return the grid whose quadrature is exact for polynomials up to degree 2n − 1.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows.
-    n_lon : int, optional
-        Number of columns, 2n if not given.
-
-    Returns
-    -------
-    GaussGrid
-
-    Raises
-    ------
-    HarmonicsError
-        Fewer than one row or column.
-    """
-    columns = 2 * n if n_lon is None else n_lon
-    if n < 1 or columns < 1:
-        msg = f"found a grid of {n} × {columns} nodes, expected at least one row and one column"
-        raise HarmonicsError(msg)
-    node, weight = _nodes(n)
-    longitude = np.arange(columns, dtype=np.float64) * (360.0 / columns)
-    return GaussGrid(node[::-1].copy(), weight[::-1].copy(), longitude)
-
-
-def _nodes(n: int) -> tuple[FLOAT, FLOAT]:
-    """Return Gauss-Legendre nodes, increasing, and weights.
-
-    NumPy's weights next to the poles are off by 5e-12 at n = 91 (against mpmath): there a weight
-    amplifies the rounding of its node by n². Newton steps in extended precision mend both.
-    """
-    start = np.polynomial.legendre.leggauss(n)[0]
-    node: NDArray[np.floating[Any]] = start.astype(np.longdouble)
-    for _ in range(2):
-        before, value = np.ones_like(node), node
-        for j in range(1, n):
-            before, value = value, ((2 * j + 1) * node * value - j * before) / (j + 1)
-        slope = n * (before - node * value) / ((1 - node) * (1 + node))
-        node = node - value / slope
-    weight = 2 / ((1 - node) * (1 + node) * slope**2)
-    return node.astype(np.float64), weight.astype(np.float64)
+WAVE_BYTES = 96 * 1024 * 1024
+"""Fourier coefficients that are held together: 215 rows of 57 members at degree 512 [B]."""
 
 
 def _columns(rows: Rows, j_max: int) -> Iterator[tuple[int, FLOAT]]:
@@ -260,7 +193,10 @@ def analyse(field: FLOAT, grid: GaussGrid, *, j_max: int) -> FLOAT:
 
 
 def synthesise_at(coefficients: FLOAT, latitude: FLOAT, longitude: FLOAT) -> FLOAT:
-    """Evaluate expansions at scattered points, a block of points at a time.
+    """Evaluate expansions at scattered points, a block of latitudes at a time.
+
+    Points of one latitude share their Legendre functions and all that is done with them: a map in
+    EPSG:3031 has each latitude up to eight times.
 
     Parameters
     ----------
@@ -279,15 +215,50 @@ def synthesise_at(coefficients: FLOAT, latitude: FLOAT, longitude: FLOAT) -> FLO
     HarmonicsError
         Latitudes and longitudes of different shapes.
     """
-    members, leading, j_max = _members(coefficients)
+    members, leading, _ = _members(coefficients)
     _require_points(latitude, longitude)
     values = np.zeros((len(members), latitude.size))
-    for block in _blocks(latitude.size):
-        rows, lam = rows_at(latitude[block]), np.radians(longitude[block])
-        for m, column in _columns(rows, j_max):
-            cosine, sine = members[:, :, m:, m].swapaxes(0, 1) @ column
-            values[:, block] += cosine * np.cos(m * lam) + sine * np.sin(m * lam)
+    per_field = 16 * members.shape[-1]
+    for rows, points in _latitude_blocks(
+        latitude, most=WAVE_BYTES // per_field, fields=len(members)
+    ):
+        waves = _row_waves(members, rows_at(rows))
+        at, known = np.maximum(points, 0), points >= 0
+        m_lam = np.arange(len(waves))[:, None] * np.radians(longitude[at])[:, None, :]
+        turns = np.stack([np.cos(m_lam), np.sin(m_lam)], axis=2)
+        summed = waves.transpose(3, 1, 0, 2).reshape(*waves.shape[3:], len(members), -1) @ (
+            turns.reshape(len(rows), -1, points.shape[1])
+        )
+        values[:, points[known]] = summed.transpose(1, 0, 2)[:, known]
     return values.reshape(*leading, latitude.size)
+
+
+def _row_waves(members: FLOAT, rows: Rows) -> FLOAT:
+    """Return the Fourier coefficients of rows, shape (order, member, part, row)."""
+    count, j_max = len(members), members.shape[-1] - 1
+    waves = np.empty((j_max + 1, count, 2, rows.cosine.size))
+    for m, column in _columns(rows, j_max):
+        of_order = members[:, :, m:, m].reshape(2 * count, -1)
+        np.matmul(of_order, column, out=waves[m].reshape(2 * count, -1))
+    return waves
+
+
+def _latitude_blocks(
+    latitude: FLOAT, *, most: int, fields: int
+) -> Iterator[tuple[FLOAT, NDArray[np.int64]]]:
+    """Yield different latitudes, and the points of each, shape (rows, points), -1 for none.
+
+    In a block, rows × fields and rows × points both stay below ``most``.
+    """
+    unique, member = np.unique(latitude, return_inverse=True)
+    order = np.argsort(member, kind="stable")
+    count = np.bincount(member, minlength=unique.size)
+    place = np.arange(latitude.size) - np.repeat(np.cumsum(count) - count, count)
+    points = np.full((unique.size, int(count.max(initial=0))), -1, dtype=np.int64)
+    points[member[order], place] = order
+    step = max(1, most // max(1, fields, points.shape[1]))
+    for first in range(0, unique.size, step):
+        yield unique[first : first + step], points[first : first + step]
 
 
 def project_from(weights: FLOAT, latitude: FLOAT, longitude: FLOAT, *, j_max: int) -> FLOAT:
