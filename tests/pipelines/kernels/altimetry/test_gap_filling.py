@@ -21,7 +21,8 @@ def literal_fill(field: np.ndarray, inside: np.ndarray, n: int, power: float) ->
     return out
 
 
-def test_filling_is_inverse_distance_weighting() -> None:
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.5])
+def test_filling_is_inverse_distance_weighting(power: float) -> None:
     generator = np.random.default_rng(2)
     field = generator.normal(size=(30, 40))
     field[generator.random(field.shape) < 0.4] = np.nan
@@ -29,9 +30,9 @@ def test_filling_is_inverse_distance_weighting() -> None:
 
     # All measured pixels: which of several at one distance are "nearest" is nobody's choice.
     count = int((inside & np.isfinite(field)).sum())
-    found = fill(field, inside, spacing_m=5e3, neighbours=count, power=2.0)
+    found = fill(field, inside, spacing_m=5e3, neighbours=count, power=power)
 
-    np.testing.assert_allclose(found.field, literal_fill(field, inside, count, 2.0), rtol=1e-12)
+    np.testing.assert_allclose(found.field, literal_fill(field, inside, count, power), rtol=1e-12)
     np.testing.assert_array_equal(found.is_filled, inside & np.isnan(field))
 
 
