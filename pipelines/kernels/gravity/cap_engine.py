@@ -5,15 +5,14 @@ Fourier series (*row spectra*, ``(order, row, member)``), and these to degrees, 
 :class:`Engine` does both for a whole batch; another one may do so on another device.
 """
 
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.kernels.gravity.cap_kernel import Block
 from pipelines.kernels.gravity.layouts import PackedLayout
 
 FLOAT = NDArray[np.float64]
@@ -27,6 +26,24 @@ MEMBERS_PER_FFT = 56
 
 class CapTransformError(ValueError):
     """Fields or coefficients that do not belong to the transform."""
+
+
+class OrderKernel(Protocol):
+    """The kernel of one order, whole (:class:`cap_kernel.Block`) or compact."""
+
+    @property
+    def m(self) -> int:
+        """Order."""
+
+    @property
+    def row(self) -> int:
+        """First row where it is not negligible."""
+
+    def to_degrees(self, columns: FLOAT, out: FLOAT) -> None:
+        """Write K z of columns z (rows, k), from the first row on, into ``out`` (degrees, k)."""
+
+    def to_rows(self, coefficients: FLOAT, out: FLOAT) -> None:
+        """Write Kᵀ c of coefficients c (degrees, k) into ``out`` (rows, k)."""
 
 
 class CapPlan(Protocol):
@@ -44,21 +61,29 @@ class CapPlan(Protocol):
     def n_lon(self) -> int:
         """Columns."""
 
-    def kernel_for(self, use: str) -> tuple[Block, ...]:
-        """Return the kernel of all orders for ``analysis``, ``means`` or ``centres``."""
+    def kernel_for(self, use: str) -> Sequence[OrderKernel]:
+        """Return the kernel of all orders, without weights.
+
+        ``analysis`` of the quadrature of the transform, ``means`` of cells, or ``centres``.
+        """
 
     def limits_for(self, use: str) -> INT:
         """Return the orders of each row that are not negligible."""
+
+    def spectra(self, orders: int, members: int) -> AbstractContextManager[COMPLEX]:
+        """Lend an array (order, row, member) without values."""
 
 
 class Engine(Protocol):
     """Carries out both halves of a transform; arrays may live on a device of its own."""
 
-    def analyse(self, plan: CapPlan, field: Any, *, use: str, scale: FLOAT) -> Any:
-        """Return Σ_i scale_i K_jm,i Σ_k f_ik e^{imλ_k}, shape (coefficient, member)."""
+    def analyse(
+        self, plan: CapPlan, field: Any, *, use: str, weight: FLOAT | None, out: Any
+    ) -> Any:
+        """Return Σ_i weight_i K_jm,i Σ_k f_ik e^{imλ_k}, shape (coefficient, member)."""
 
-    def synthesise(self, plan: CapPlan, packed: Any, *, use: str, scale: FLOAT) -> Any:
-        """Return Re Σ_jm scale_i K_jm,i (C − iS) e^{imλ_k}, shape (member, n_lat, n_lon)."""
+    def synthesise(self, plan: CapPlan, packed: Any, *, use: str, out: Any) -> Any:
+        """Return Re Σ_jm K_jm,i (C − iS) e^{imλ_k}, shape (member, n_lat, n_lon)."""
 
 
 def half_cell_phases(count: int, n_lon: int) -> COMPLEX:
@@ -92,9 +117,9 @@ def row_spectra(field: FLOAT, limits: INT) -> COMPLEX:
 
 
 def fill_row_spectra(
-    spectra: COMPLEX, field: FLOAT, limits: INT, *, rows: Iterable[int], scale: FLOAT | None = None
+    spectra: COMPLEX, field: FLOAT, limits: INT, *, rows: Iterable[int], weight: FLOAT | None = None
 ) -> None:
-    """Write the Fourier series of some rows, times ``scale``, shape (row,), into ``spectra``.
+    """Write the Fourier series of some rows, times ``weight``, shape (row,), into ``spectra``.
 
     Orders beyond the limit of a row are not touched.
     """
@@ -104,7 +129,7 @@ def fill_row_spectra(
     work = np.empty((min(members, MEMBERS_PER_FFT), n_lon // 2 + 1), complex)
     for row in rows:
         count = int(limits[row])
-        turn = phase[:count] if scale is None else phase[:count] * scale[row]
+        turn = phase[:count] if weight is None else phase[:count] * weight[row]
         for first in range(0, members if count else 0, MEMBERS_PER_FFT):
             some = slice(first, first + MEMBERS_PER_FFT)
             lines = field[some, row, ::-1]
@@ -146,10 +171,8 @@ def row_fields(spectra: COMPLEX, limits: INT, *, n_lon: int) -> FLOAT:
     return field
 
 
-def fill_row_fields(
-    field: FLOAT, spectra: COMPLEX, limits: INT, *, rows: Iterable[int], scale: FLOAT | None = None
-) -> None:
-    """Write some rows of cells, times ``scale``, shape (row,), into ``field``."""
+def fill_row_fields(field: FLOAT, spectra: COMPLEX, limits: INT, *, rows: Iterable[int]) -> None:
+    """Write some rows of cells into ``field``."""
     members, _, n_lon = field.shape
     order = np.arange(len(spectra))
     # The inverse transform counts every wave twice but the constant and, if there, the shortest.
@@ -157,10 +180,9 @@ def fill_row_fields(
     factor = half * np.conj(half_cell_phases(len(spectra), n_lon))
     for row in rows:
         count = int(limits[row])
-        turn = factor[:count] if scale is None else factor[:count] * scale[row]
         for first in range(0, members, MEMBERS_PER_FFT):
             some = slice(first, first + MEMBERS_PER_FFT)
-            waves = spectra[:count, row, some].T * turn
+            waves = spectra[:count, row, some].T * factor[:count]
             np.conjugate(waves, out=waves)
             out = field[some, row]
             if count:
@@ -170,7 +192,7 @@ def fill_row_fields(
 
 
 def legendre_analysis(
-    spectra: COMPLEX, kernel: Sequence[Block], layout: PackedLayout, packed: COMPLEX
+    spectra: COMPLEX, kernel: Sequence[OrderKernel], layout: PackedLayout, packed: COMPLEX
 ) -> None:
     """Write the coefficients of the orders of some kernels; others are not touched.
 
@@ -189,13 +211,11 @@ def legendre_analysis(
     for block in kernel:
         part = into[layout.order_slice(block.m)]
         columns = spectra[block.m - layout.orders.start, block.row :].view(np.float64)
-        for panel in block.by_degree:
-            values = block.values[panel.degrees, panel.rows]
-            np.matmul(values, columns[panel.rows], out=part[panel.degrees])
+        block.to_degrees(columns, part)
 
 
 def legendre_synthesis(
-    packed: COMPLEX, kernel: Sequence[Block], layout: PackedLayout, spectra: COMPLEX
+    packed: COMPLEX, kernel: Sequence[OrderKernel], layout: PackedLayout, spectra: COMPLEX
 ) -> None:
     """Write the row spectra Σ_j K_jm (C + iS) of some orders: the transpose of the analysis.
 
@@ -214,9 +234,7 @@ def legendre_synthesis(
     for block in kernel:
         part = held[layout.order_slice(block.m)]
         columns = spectra[block.m - layout.orders.start, block.row :].view(np.float64)
-        for panel in block.by_row:
-            values = block.values[panel.degrees, panel.rows]
-            np.matmul(values.T, part[panel.degrees], out=columns[panel.rows])
+        block.to_rows(part, columns)
 
 
 def share(work: Callable[[Sequence[T]], None], items: Sequence[T], *, threads: int) -> None:
@@ -236,46 +254,62 @@ def share(work: Callable[[Sequence[T]], None], items: Sequence[T], *, threads: i
 class NumpyEngine:
     """NumPy on the processor: a transform per row, a few matrix products per order."""
 
-    def analyse(self, plan: CapPlan, field: FLOAT, *, use: str, scale: FLOAT) -> COMPLEX:
-        """Return Σ_i scale_i K_jm,i Σ_k f_ik e^{imλ_k}, shape (coefficient, member)."""
+    def analyse(
+        self,
+        plan: CapPlan,
+        field: FLOAT,
+        *,
+        use: str,
+        weight: FLOAT | None,
+        out: COMPLEX | None = None,
+    ) -> COMPLEX:
+        """Return Σ_i weight_i K_jm,i Σ_k f_ik e^{imλ_k}, shape (coefficient, member)."""
         limits, kernel = plan.limits_for(use), plan.kernel_for(use)
-        spectra = np.empty((len(kernel), field.shape[1], field.shape[0]), complex)
         layout = PackedLayout.whole(plan.j_max)
-        packed = np.empty((layout.size, field.shape[0]), complex)
+        shape = layout.size, len(field)
+        packed = np.empty(shape, complex) if out is None else _fitting(out, shape)
+        with plan.spectra(len(kernel), len(field)) as spectra:
 
-        def to_series(rows: Sequence[int]) -> None:
-            fill_row_spectra(spectra, field, limits, rows=rows, scale=scale)
+            def to_series(rows: Sequence[int]) -> None:
+                fill_row_spectra(spectra, field, limits, rows=rows, weight=weight)
 
-        share(to_series, range(field.shape[1]), threads=plan.threads)
-        to_degrees = functools.partial(_to_degrees, spectra, layout, packed)
-        share(to_degrees, kernel, threads=plan.threads)
-        packed[layout.order_slice(len(spectra)).start :] = 0.0
+            def to_degrees(some: Sequence[OrderKernel]) -> None:
+                legendre_analysis(spectra, some, layout, packed)
+
+            share(to_series, range(len(limits)), threads=plan.threads)
+            share(to_degrees, kernel, threads=plan.threads)
+        packed[layout.order_slice(len(kernel)).start :] = 0.0
         return packed
 
-    def synthesise(self, plan: CapPlan, packed: COMPLEX, *, use: str, scale: FLOAT) -> FLOAT:
-        """Return Re Σ_jm scale_i K_jm,i (C − iS) e^{imλ_k}, shape (member, n_lat, n_lon)."""
+    def synthesise(
+        self, plan: CapPlan, packed: COMPLEX, *, use: str, out: FLOAT | None = None
+    ) -> FLOAT:
+        """Return Re Σ_jm K_jm,i (C − iS) e^{imλ_k}, shape (member, n_lat, n_lon)."""
         limits, kernel = plan.limits_for(use), plan.kernel_for(use)
-        members = packed.shape[1]
-        spectra = np.empty((int(limits.max()), len(limits), members), complex)
         layout = PackedLayout.whole(plan.j_max)
-        field = np.empty((members, len(limits), plan.n_lon))
+        shape = packed.shape[1], len(limits), plan.n_lon
+        field = np.empty(shape) if out is None else _fitting(out, shape)
         held = np.ascontiguousarray(packed)
+        with plan.spectra(len(kernel), shape[0]) as spectra:
 
-        def to_series(blocks: Sequence[Block]) -> None:
-            legendre_synthesis(held, blocks, layout, spectra)
+            def to_series(some: Sequence[OrderKernel]) -> None:
+                legendre_synthesis(held, some, layout, spectra)
 
-        def to_cells(rows: Sequence[int]) -> None:
-            fill_row_fields(field, spectra, limits, rows=rows, scale=scale)
+            def to_cells(rows: Sequence[int]) -> None:
+                fill_row_fields(field, spectra, limits, rows=rows)
 
-        share(to_series, kernel, threads=plan.threads)
-        share(to_cells, range(len(limits)), threads=plan.threads)
+            share(to_series, kernel, threads=plan.threads)
+            share(to_cells, range(len(limits)), threads=plan.threads)
         return field
 
 
-def _to_degrees(
-    spectra: COMPLEX, layout: PackedLayout, packed: COMPLEX, kernel: Sequence[Block]
-) -> None:
-    legendre_analysis(spectra, kernel, layout, packed)
+def _fitting(out: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Refuse an array for results that cannot take them."""
+    if out.shape != shape or not out.flags.c_contiguous:
+        order = "contiguous" if out.flags.c_contiguous else "not contiguous"
+        msg = f"found an array of shape {out.shape}, {order}, for results of shape {shape}"
+        raise CapTransformError(msg + "; give a contiguous one of that shape, or none")
+    return out
 
 
 NUMPY = NumpyEngine()

@@ -11,9 +11,7 @@ order keeps the box of rows where its highest degree is not negligible, and with
 rows for lower degrees.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -39,9 +37,6 @@ DEGREES_PER_PANEL = 96
 
 GAUSS_ERROR = 1e-13
 """Largest relative error of the integral of the highest degree over a band."""
-
-_FORMAT = 2
-"""Version of what :func:`content_key` stands for."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,28 @@ class Block:
     values: FLOAT
     by_degree: tuple[Panel, ...]
     by_row: tuple[Panel, ...]
+
+    def to_degrees(self, columns: FLOAT, out: FLOAT) -> None:
+        """Write K z of columns z (rows, k), from the first row on, into ``out`` (degrees, k)."""
+        for panel in self.by_degree:
+            values = self.values[panel.degrees, panel.rows]
+            np.matmul(values, columns[panel.rows], out=out[panel.degrees])
+
+    def to_rows(self, coefficients: FLOAT, out: FLOAT) -> None:
+        """Write Kᵀ c of coefficients c (degrees, k) into ``out`` (rows, k)."""
+        for panel in self.by_row:
+            values = self.values[panel.degrees, panel.rows]
+            np.matmul(values.T, coefficients[panel.degrees], out=out[panel.rows])
+
+
+def row_weights(grid: CapGrid, quadrature: Quadrature) -> FLOAT:
+    """Return the weight that each row has in a kernel, shape (n_lat,): values times it are K.
+
+    For exact weights, which are no products of that kind, it is that of Fejér's rule.
+    """
+    if quadrature == "cell":
+        return np.asarray(grid.solid_angles / (4.0 * np.pi))
+    return fejer_weights(grid.globe_rows)[: len(grid.latitude)] / (2.0 * grid.n_lon)
 
 
 @dataclass(frozen=True)
@@ -231,34 +248,6 @@ def require_carried(grid: CapGrid, *, j_max: int, quadrature: str) -> None:
             f"in longitude carry 0 to {highest}; lower the degree or take finer cells"
         )
         raise CapGridError(msg)
-
-
-def content_key(grid: CapGrid, *, j_max: int, quadrature: str) -> str:
-    """Return a digest of everything that the kernel depends on, to find it in a cache."""
-    facts = [_FORMAT, NEGLIGIBLE, GAUSS_ERROR, grid.edges.tolist(), grid.n_lon, j_max, quadrature]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def as_arrays(kernel: Iterable[Block]) -> Mapping[str, FLOAT]:
-    """Return the whole kernel as arrays that a cache can hold."""
-    return {"values": np.concatenate([block.values.ravel() for block in kernel])}
-
-
-def from_arrays(
-    arrays: Mapping[str, FLOAT], grid: CapGrid, *, j_max: int, quadrature: Quadrature = "cell"
-) -> tuple[Block, ...]:
-    """Return the kernel that :func:`as_arrays` made into arrays, as views of them."""
-    reached = reach(grid, j_max=j_max, quadrature=quadrature)
-    held, first = [], 0
-    for m in range(j_max + 1):
-        row = reached.first_row(m, j_max)
-        if row == len(grid.latitude):
-            continue
-        shape = j_max + 1 - m, len(grid.latitude) - row
-        values = arrays["values"][first : first + shape[0] * shape[1]].reshape(shape)
-        held.append(Block(m, m, row, values, *reached.panels(m)))
-        first += values.size
-    return tuple(held)
 
 
 Maker = Callable[[int, int], FLOAT]

@@ -15,13 +15,15 @@ At high degrees neither the kernel nor the coefficients fit in memory: :func:`an
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.kernels.gravity import cap_kernel
+from pipelines.kernels.gravity import cap_compact, cap_kernel
+from pipelines.kernels.gravity.cap_compact import CompactBlock
 from pipelines.kernels.gravity.cap_engine import (
     NUMPY,
     CapTransformError,
@@ -63,7 +65,9 @@ INT = NDArray[np.int64]
 
 Use = Literal["analysis", "means", "centres"]
 
-Keep = Callable[[str, Callable[[], Mapping[str, FLOAT]]], Mapping[str, FLOAT]]
+Arrays = Mapping[str, NDArray[Any]]
+
+Keep = Callable[[str, Callable[[], Arrays]], Arrays]
 """From a key, and how to make arrays, to these arrays, made or found."""
 
 
@@ -108,10 +112,13 @@ class CapTransform:
         """Where the packed coefficients stand."""
         return PackedLayout.whole(self.j_max)
 
-    @property
+    @functools.cached_property
     def kernel(self) -> tuple[Block, ...]:
-        """The kernel of the analysis, a block per order: 85 MB at degree 512 and 0.2°."""
-        return self.kernel_for("analysis")
+        """The kernel of the analysis with its weights, a block per order that reaches the cap.
+
+        Transforms do without it: 85 MB at degree 512 and 0.2°.
+        """
+        return tuple(cap_kernel.blocks(self.grid, j_max=self.j_max, quadrature=self.quadrature))
 
     @property
     def limits(self) -> INT:
@@ -120,18 +127,37 @@ class CapTransform:
 
     @property
     def row_factor(self) -> FLOAT:
-        """What turns the kernel of the analysis into that of the synthesis, shape (n_lat,)."""
-        return self._to_values("means" if self.quadrature == "cell" else "centres")
+        """What turns :attr:`kernel` into that of the synthesis, shape (n_lat,)."""
+        return 1.0 / cap_kernel.row_weights(self.grid, self.quadrature)
 
-    def kernel_for(self, use: str) -> tuple[Block, ...]:
-        """Return the kernel of all orders for ``analysis``, ``means`` or ``centres``."""
-        return self._kernels(self._quadrature_for(use))
+    def kernel_for(self, use: str) -> tuple[CompactBlock, ...]:
+        """Return the kernel without weights for ``analysis``, ``means`` or ``centres``: 60 MB."""
+        quadrature = self._quadrature_for(use)
+        if quadrature not in self._compact:
+            self._compact[quadrature] = self._found(quadrature)
+        return self._compact[quadrature]
 
     def limits_for(self, use: str) -> INT:
         """Return the orders of each row that are not negligible."""
-        return cap_kernel.reach(
-            self.grid, j_max=self.j_max, quadrature=self._quadrature_for(use)
-        ).limits
+        quadrature = self._quadrature_for(use)
+        if quadrature not in self._limits:
+            reach = cap_kernel.reach(self.grid, j_max=self.j_max, quadrature=quadrature)
+            self._limits[quadrature] = reach.limits
+        return self._limits[quadrature]
+
+    @contextmanager
+    def spectra(self, orders: int, members: int) -> Iterator[COMPLEX]:
+        """Lend an array (order, row, member) without values; one is kept for the next caller."""
+        shape = orders, len(self.grid.latitude), members
+        try:
+            lent = self._spare.pop()
+        except IndexError:
+            lent = np.empty(0, complex)
+        if lent.shape != shape:
+            lent = np.empty(shape, complex)
+        yield lent
+        if not self._spare:
+            self._spare.append(lent)
 
     def _quadrature_for(self, use: str) -> Quadrature:
         if use == "analysis":
@@ -139,37 +165,39 @@ class CapTransform:
         return "cell" if use == "means" else "fejer"
 
     @functools.cached_property
-    def _held(self) -> dict[str, tuple[Block, ...]]:
+    def _compact(self) -> dict[str, tuple[CompactBlock, ...]]:
         return {}
 
-    def _kernels(self, quadrature: Quadrature) -> tuple[Block, ...]:
-        if quadrature not in self._held:
-            self._held[quadrature] = self._found(quadrature)
-        return self._held[quadrature]
+    @functools.cached_property
+    def _limits(self) -> dict[str, INT]:
+        return {}
 
-    def _found(self, quadrature: Quadrature) -> tuple[Block, ...]:
-        choices: Mapping[str, Any] = {"j_max": self.j_max, "quadrature": quadrature}
+    @functools.cached_property
+    def _spare(self) -> list[COMPLEX]:
+        return []
+
+    def _found(self, quadrature: Quadrature) -> tuple[CompactBlock, ...]:
         if self.keep is None:
             return self._made(quadrature)
-        key = cap_kernel.content_key(self.grid, **choices)
-        arrays = self.keep(key, lambda: cap_kernel.as_arrays(self._made(quadrature)))
-        return cap_kernel.from_arrays(arrays, self.grid, **choices)
+        key = cap_compact.content_key(self.grid, j_max=self.j_max, quadrature=quadrature)
+        made = functools.partial(self._made, quadrature)
+        return cap_compact.from_arrays(self.keep(key, lambda: cap_compact.as_arrays(made())))
 
-    def _made(self, quadrature: Quadrature) -> tuple[Block, ...]:
-        made: dict[int, Block] = {}
+    def _made(self, quadrature: Quadrature) -> tuple[CompactBlock, ...]:
+        weight = cap_kernel.row_weights(self.grid, quadrature)
+        made: dict[int, CompactBlock] = {}
 
         def make(orders: Sequence[int]) -> None:
-            step = range(orders[0], orders[-1] + 1, self.threads)
+            some = range(orders[0], orders[-1] + 1, self.threads)
             for block in cap_kernel.blocks(
-                self.grid, j_max=self.j_max, quadrature=quadrature, orders=step
+                self.grid, j_max=self.j_max, quadrature=quadrature, orders=some
             ):
-                made[block.m] = block
+                made[block.m] = cap_compact.compact(block, weight)
 
-        threads = min(self.threads, self.j_max + 1)
-        share(make, range(self.j_max + 1), threads=threads)
+        share(make, range(self.j_max + 1), threads=min(self.threads, self.j_max + 1))
         return tuple(made[m] for m in sorted(made))
 
-    def analyse(self, field: Any) -> Any:
+    def analyse(self, field: Any, *, out: Any = None) -> Any:
         """Expand fields on the cells; outside the cap they are zero.
 
         ::
@@ -180,6 +208,8 @@ class CapTransform:
         ----------
         field : ndarray, shape (..., n_lat, n_lon)
             Cell means (``cell``), or values at the centres [u]. Or an array of the engine.
+        out : ndarray of complex, shape (coefficient, member), optional
+            Receives the result.
 
         Returns
         -------
@@ -191,10 +221,13 @@ class CapTransform:
         CapTransformError
             Fields of another shape, or with missing values.
         """
-        ones = np.ones(len(self.grid.latitude))
-        return self.engine.analyse(self, self._members(field), use="analysis", scale=ones)
+        weight = cap_kernel.row_weights(self.grid, self.quadrature)
+        members = self._members(field)
+        return self.engine.analyse(self, members, use="analysis", weight=weight, out=out)
 
-    def synthesise(self, packed: Any, *, at: Literal["cells", "centres"] = "cells") -> Any:
+    def synthesise(
+        self, packed: Any, *, at: Literal["cells", "centres"] = "cells", out: Any = None
+    ) -> Any:
         """Return cell means (``cell``) or values at the centres of expansions.
 
         Parameters
@@ -203,6 +236,8 @@ class CapTransform:
             C + iS [u].
         at : {"cells", "centres"}
             ``centres`` gives values at the centres whatever the quadrature.
+        out : ndarray, shape (member, n_lat, n_lon), optional
+            Receives the result.
 
         Returns
         -------
@@ -222,7 +257,7 @@ class CapTransform:
             )
             raise CapTransformError(msg)
         use = "means" if self.quadrature == "cell" and at == "cells" else "centres"
-        return self.engine.synthesise(self, packed, use=use, scale=self._to_values(use))
+        return self.engine.synthesise(self, packed, use=use, out=out)
 
     def adjoint(self, weights: Any) -> Any:
         """Return Σ w Y_jm, the transpose of :meth:`synthesise`.
@@ -246,15 +281,7 @@ class CapTransform:
             Weights of another shape, or missing.
         """
         use = "means" if self.quadrature == "cell" else "centres"
-        scale = self._to_values(use)
-        return self.engine.analyse(self, self._members(weights), use=use, scale=scale)
-
-    def _to_values(self, use: str) -> FLOAT:
-        """Return what a kernel's rows have to be multiplied by to give values, shape (n_lat,)."""
-        if use == "means":
-            return np.asarray(4.0 * np.pi / self.grid.solid_angles)
-        weight = cap_kernel.fejer_weights(self.grid.globe_rows)[: len(self.grid.latitude)]
-        return np.asarray(2.0 * self.grid.n_lon / weight)
+        return self.engine.analyse(self, self._members(weights), use=use, weight=None, out=None)
 
     def _members(self, field: Any) -> Any:
         expected = (len(self.grid.latitude), self.grid.n_lon)

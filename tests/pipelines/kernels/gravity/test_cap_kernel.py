@@ -109,27 +109,3 @@ def test_gauss_points_integrate_the_highest_wave_over_a_cell(step, j_max):
     c = (j_max + 1) * np.radians(step) / 2.0
     assert abs(weight @ np.cos(c * node) - 2.0 * np.sin(c) / c) < 2e-13
     assert n <= 8
-
-
-@pytest.mark.parametrize("quadrature", ["cell", "fejer", "exact"])
-def test_arrays_bring_the_kernel_back(quadrature):
-    grid = cap_grid(2.0, north=-60.0)
-    kernel = tuple(cap_kernel.blocks(grid, j_max=60, quadrature=quadrature))
-    arrays = cap_kernel.as_arrays(kernel)
-    again = cap_kernel.from_arrays(arrays, grid, j_max=60, quadrature=quadrature)
-    for block, other in zip(kernel, again, strict=True):
-        assert (block.m, block.degree, block.row) == (other.m, other.degree, other.row)
-        assert (block.by_degree, block.by_row) == (other.by_degree, other.by_row)
-        np.testing.assert_array_equal(block.values, other.values)
-
-
-def test_the_key_tells_kernels_apart():
-    grids = [GRID, cap_grid(1.0, north=-54.0), CapGrid(GRID.edges, 720)]
-    keys = {
-        cap_kernel.content_key(grid, j_max=j_max, quadrature=quadrature)
-        for grid in grids
-        for j_max in (60, 61)
-        for quadrature in ("cell", "fejer")
-    }
-    assert len(keys) == 12
-    assert cap_kernel.content_key(cap_grid(1.0, north=-55.0), j_max=60, quadrature="cell") in keys

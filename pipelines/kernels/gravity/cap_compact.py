@@ -1,0 +1,180 @@
+"""Cap kernels on fewer rows than the grid has: nothing is lost, a quarter of the work is.
+
+On a cap of angle Θ the functions of one order up to degree j are combinations of some jΘ / π rows
+and twenty more (Slepian's concentration), fewer than the rows of a grid that carries degree J, and
+fewest for low degrees. With Q orthonormal combinations of rows, ordered so that the first r_p hold
+all degrees of panel p and those below::
+
+    P_p = A_p Q_pᵀ,        C = A_p (Q_pᵀ z)
+
+Q comes from pivoted QR of what each panel adds to those below it.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from pipelines.kernels.gravity.cap_grid import CapGrid
+from pipelines.kernels.gravity.cap_kernel import GAUSS_ERROR, NEGLIGIBLE, Block
+
+FLOAT = NDArray[np.float64]
+
+DEGREES_PER_PANEL = 128
+"""Degrees that share their combinations of rows: fewer need fewer, and multiply slower."""
+
+INDEPENDENT = 1e-15
+"""Part of the largest value below which what a combination of rows adds is rounding."""
+
+_FORMAT = 1
+"""Version of what :func:`content_key` stands for."""
+
+
+@dataclass(frozen=True)
+class CompactBlock:
+    """The kernel of one order, factorised if that saves work.
+
+    Attributes
+    ----------
+    m, row : int
+        Order, and first row where it is not negligible.
+    combine : ndarray, shape (combination, rows), or None
+        Qᵀ from that row on, last combinations first; None if rows serve as they are.
+    panels : tuple of (slice, ndarray)
+        Degrees, from m on, and A_p, shape (degrees, r_p), for the last r_p combinations.
+    """
+
+    m: int
+    row: int
+    combine: FLOAT | None
+    panels: tuple[tuple[slice, FLOAT], ...]
+
+    @property
+    def size(self) -> int:
+        """Products for each column that is transformed."""
+        own = 0 if self.combine is None else self.combine.size
+        return own + sum(values.size for _, values in self.panels)
+
+    def to_degrees(self, columns: FLOAT, out: FLOAT) -> None:
+        """Write A Qᵀ z of columns z (rows, k) into ``out`` (degrees, k)."""
+        combined = columns if self.combine is None else self.combine @ columns
+        for degrees, values in self.panels:
+            np.matmul(values, combined[len(combined) - values.shape[1] :], out=out[degrees])
+
+    def to_rows(self, coefficients: FLOAT, out: FLOAT) -> None:
+        """Write Q Aᵀ c of coefficients c (degrees, k) into ``out`` (rows, k)."""
+        if self.combine is None:
+            self._add_up(coefficients, out)
+        else:
+            combined = np.empty((len(self.combine), coefficients.shape[1]))
+            self._add_up(coefficients, combined)
+            np.matmul(self.combine.T, combined, out=out)
+
+    def _add_up(self, coefficients: FLOAT, combined: FLOAT) -> None:
+        """Write Aᵀ c, the highest degrees first: they have every combination."""
+        degrees, values = self.panels[-1]
+        np.matmul(values.T, coefficients[degrees], out=combined)
+        for degrees, values in self.panels[:-1]:
+            combined[len(combined) - values.shape[1] :] += values.T @ coefficients[degrees]
+
+
+def compact(block: Block, row_weight: FLOAT) -> CompactBlock:
+    """Return the factors of a kernel without its weights.
+
+    Parameters
+    ----------
+    block : Block
+        Kernel of one order.
+    row_weight : ndarray, shape (n_lat,)
+        Weight of each row in the kernel; it is divided out, so that rounding is a part of values
+        and not of masses.
+
+    Returns
+    -------
+    CompactBlock
+    """
+    values = block.values / row_weight[block.row :]
+    whole = CompactBlock(
+        block.m,
+        block.row,
+        None,
+        tuple((p.degrees, values[p.degrees, p.rows].copy()) for p in block.by_degree),
+    )
+    factors = _factors(values, most=whole.size)
+    return whole if factors is None else CompactBlock(block.m, block.row, *factors)
+
+
+def _factors(values: FLOAT, *, most: int) -> tuple[FLOAT, tuple[tuple[slice, FLOAT], ...]] | None:
+    """Return Qᵀ and the panels, or nothing if they need no fewer than ``most`` products."""
+    enough = INDEPENDENT * np.abs(values).max() * np.sqrt(values.shape[1])
+    basis = np.empty((values.shape[1], 0))
+    panels, size = [], 0
+    for degrees in _cuts(len(values)):
+        part = values[degrees]
+        basis = np.hstack([_added(part.T, basis, enough), basis])
+        panels.append((degrees, part @ basis))
+        size += panels[-1][1].size
+        if size + basis.size >= most:
+            return None
+    return np.ascontiguousarray(basis.T), tuple(panels)
+
+
+def _cuts(degrees: int) -> list[slice]:
+    count = max(1, round(degrees / DEGREES_PER_PANEL))
+    cuts = (degrees * i // count for i in range(count + 1))
+    return [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
+
+
+def _added(columns: FLOAT, basis: FLOAT, enough: float) -> FLOAT:
+    """Return orthonormal columns that complete ``basis`` to hold ``columns``."""
+    for _ in range(2):
+        columns = columns - basis @ (basis.T @ columns)
+    new, sizes, _ = linalg.qr(columns, mode="economic", pivoting=True)
+    count = int((np.abs(np.diag(sizes)) > enough).sum())
+    new = new[:, : min(count, basis.shape[0] - basis.shape[1])]
+    # What is hardly independent has lost its right angle to the basis.
+    for _ in range(2 if new.size else 0):
+        new = np.linalg.qr(new - basis @ (basis.T @ new))[0]
+    return np.asarray(new)
+
+
+def content_key(grid: CapGrid, *, j_max: int, quadrature: str) -> str:
+    """Return a digest of everything that a compact kernel depends on, to find it in a cache."""
+    choices = [_FORMAT, NEGLIGIBLE, GAUSS_ERROR, INDEPENDENT, DEGREES_PER_PANEL]
+    facts = [*choices, grid.edges.tolist(), grid.n_lon, j_max, quadrature]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def as_arrays(kernel: Iterable[CompactBlock]) -> dict[str, NDArray[Any]]:
+    """Return a whole kernel as arrays that a cache can hold."""
+    shape, part, numbers = [], [], []
+    for block in kernel:
+        combine = np.empty((0, 0)) if block.combine is None else block.combine
+        shape.append((block.m, block.row, *combine.shape, len(block.panels)))
+        part += [(where.start, where.stop, values.shape[1]) for where, values in block.panels]
+        numbers += [combine.ravel(), *(values.ravel() for _, values in block.panels)]
+    return {
+        "shape": np.array(shape),
+        "part": np.array(part),
+        "numbers": np.concatenate(numbers),
+    }
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[CompactBlock, ...]:
+    """Return the kernel that :func:`as_arrays` made into arrays, as views of them."""
+    part, numbers, held = iter(arrays["part"].tolist()), arrays["numbers"], []
+    for m, row, rank, rows, count in arrays["shape"].tolist():
+        combine, numbers = numbers[: rank * rows].reshape(rank, rows), numbers[rank * rows :]
+        panels = []
+        for start, stop, width in itertools.islice(part, count):
+            values = numbers[: (stop - start) * width].reshape(stop - start, width)
+            numbers = numbers[values.size :]
+            panels.append((slice(start, stop), values))
+        held.append(CompactBlock(m, row, combine if rank else None, tuple(panels)))
+    return tuple(held)
