@@ -121,6 +121,7 @@ def _stages(run: Run, found: inputs.AltimetryInputs, layout: arrays.Layout) -> t
     coefficients = 8 * PARTS * layout.basis * (shown + 1) ** 2
     per_key = spectrum.members_per_key(n)
     rows = tuple(f"rows/{i}" for i in range(0, n, per_key))
+    filled = tuple(member.key for member in found.members)
     density_stage = Stage(
         "density", fields, _density(run, found, layout), 12 * field + 64 * MIB, 2.0,
         "speed and trends on their own grids and on that of the rates", fields,
@@ -130,13 +131,13 @@ def _stages(run: Run, found: inputs.AltimetryInputs, layout: arrays.Layout) -> t
         Stage("gaps", ("gaps",), heights.GapJob(layout.heights, choices.gaps),
               (n // 8 + 3) * field + 64 * MIB, 0.1 * n,
               "which cells each member lacks", ("gaps",)),
-        Stage("fill", tuple(m.key for m in found.members),
-              heights.FillJob(choices.gaps, choices.gap_filling, n), 12 * field + 64 * MIB, 2.0,
-              "one member, and the measured cells around each gap"),
+        Stage("fill", filled, heights.FillJob(choices.gaps, choices.gap_filling, n),
+              12 * field + 64 * MIB, 2.0, "one member, and the measured cells around each gap",
+              filled),
         *((density_stage,) if fields else ()),
         Stage("rows", rows, spectrum.RowJob(choices, layout.models, n, per_key),
               40 * field + 3 * 16 * layout.rows * layout.columns + 256 * MIB, 12.0,
-              "areas that cells share with pixels, one member on rows of cells"),
+              "areas that cells share with pixels, one member on rows of cells", rows),
         Stage("analyse", blocks, spectrum.OrderJob(choices), _analysis_bytes(layout), 3.0,
               "Legendre functions of some orders, those orders of all basis fields", blocks),
         Stage("sums", ("regions", *polar_maps.band_keys(len(layout.y))),
