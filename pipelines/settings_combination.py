@@ -33,7 +33,7 @@ class Taper:
 class Members:
     """Whether members count alike, or by how well their two spectra agree (section 4.2)."""
 
-    weights: Literal["uniform", "inverse_mismatch", "likelihood"] = "uniform"
+    weights: Literal["uniform", "inverse_mismatch", "exponential"] = "uniform"
     highest_degree: Degree = 60
     lowest_degree: Annotated[int, Bounds("a spherical-harmonic degree", 0, 8000)] = 2
 
@@ -73,7 +73,7 @@ class CombinationChoices:
     """Everything that a scientist might question; every default is written into ``run.yaml``."""
 
     taper: Taper = field(default_factory=Taper)
-    total_correction: Literal["ad_hoc", "none"] = "ad_hoc"
+    total_correction: Literal["none", "ad_hoc"] = "none"
     members: Members = field(default_factory=Members)
     quantiles: tuple[Annotated[float, Bounds("a probability", 0.0, 1.0)], ...] = (0.05, 0.5, 0.95)
     contribution_degrees: tuple[Degree, ...] = (40, 90, 150, 512)

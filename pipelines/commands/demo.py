@@ -78,9 +78,7 @@ def _world() -> Antarctica:
     """Return the Antarctica of the demo, whose glaciers thin at the mouths of their streams."""
     from pipelines.worlds import antarctica, forcing
 
-    return antarctica.Antarctica(
-        seed=demo_runs.SEED, anomalies=forcing.ANOMALIES + forcing.OUTLETS
-    )
+    return antarctica.Antarctica(seed=demo_runs.SEED, anomalies=forcing.ANOMALIES + forcing.OUTLETS)
 
 
 def _run(product: str, place: Place) -> Ran:

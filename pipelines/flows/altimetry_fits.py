@@ -169,8 +169,6 @@ class FitJob:
 
     def _terrain(self, points: Points) -> FLOAT:
         """Return the DEM at points, bilinearly; missing beyond it."""
-        from scipy.interpolate import RegularGridInterpolator
-
         if self.terrain is None:
             msg = "M1 needs inputs.surface_elevation"
             raise KeyFailed(msg)
@@ -183,13 +181,8 @@ class FitJob:
         ).load()  # a tile of the DEM
         if min(near.sizes["x"], near.sizes["y"]) < 2:
             return np.full(points.x.size, np.nan)
-        surface = RegularGridInterpolator(
-            (near.y.values[::-1], near.x.values),
-            near.surface_elevation.values[::-1],
-            bounds_error=False,
-            fill_value=np.nan,
-        )
-        return np.asarray(surface((points.y, points.x)))
+        dem = near.surface_elevation.values
+        return surface_fits.terrain_at(points, near.x.values, near.y.values, dem)
 
     def _step(self, data: xr.Dataset) -> float:
         return abs(float(data.x[1] - data.x[0]))

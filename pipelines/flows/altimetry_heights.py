@@ -79,27 +79,20 @@ class GapJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Refuse members with different gaps unless the run file says how to read them."""
         inside = read_mask(group, "is_grounded")
-        gaps = np.stack([self._gaps(group, i, inside) for i in range(len(self.labels))])
-        lacking = gaps.sum(axis=1)
-        differing = int((gaps.any(axis=0) & ~gaps.all(axis=0)).sum())
-        if differing and self.policy == "refuse":
-            raise KeyFailed(self._refusal(lacking, differing, int(inside.sum())))
-        note = f"{lacking.min()} to {lacking.max()} of {inside.sum()} cells lack a rate"
-        if differing:
-            note += f", {differing} in some members only, read as gaps: {self.policy}"
+        members = range(len(self.labels))
+        measured = (stored.read(group, "elevation_rate_measured", i) for i in members)
+        patterns = gap_filling.gap_patterns(measured, inside)
+        if self.policy == "refuse":
+            try:
+                patterns.require_same(self.labels)
+            except gap_filling.GapError as error:
+                msg = f"altimetry.gaps: {error}"
+                raise KeyFailed(msg) from error
+        lacking = patterns.lacking
+        note = f"{min(lacking)} to {max(lacking)} of {patterns.pixels} cells lack a rate"
+        if patterns.differing:
+            note += f", {patterns.differing} in some members only, read as gaps: {self.policy}"
         return Receipt(key, "done", note=note)
-
-    def _gaps(self, group: zarr.Group, member: int, inside: BOOL) -> BOOL:
-        return np.isnan(stored.read(group, "elevation_rate_measured", member)[inside])
-
-    def _refusal(self, lacking: NDArray[np.int64], differing: int, cells: int) -> str:
-        most, least = int(lacking.argmax()), int(lacking.argmin())
-        return (
-            f"members have different gaps: {differing} of {cells} cells on grounded ice lack a "
-            f"rate in some members only ({self.labels[most]} lacks {lacking[most]}, "
-            f"{self.labels[least]} lacks {lacking[least]}); set altimetry.gaps to union, to take "
-            "a cell for missing where any member lacks it, or to each, to fill members apart"
-        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ task.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.flows import catalogue_inputs
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError, Source, input_item, source_of
+from pipelines.kernels import geodesy
 from pipelines.lifecycle import InputItem
 from stac import contracts
 from stac.catalogue import Catalogue, open_catalogue
@@ -42,6 +44,9 @@ KINDS = {
 
 NEEDED = {"fast_or_lowering": "velocity", "surface_processes": "surface_processes"}
 """Density models that need a field of their own, and its role."""
+
+LONGEST_SHIFT = dt.timedelta(days=31)
+"""Rates whose period begins or ends farther from the run's are not of the same trend."""
 
 MARGIN_M = 25_000.0
 """How far a grid that is fitted here reaches beyond the grounded ice [m]."""
@@ -101,6 +106,7 @@ def resolve(run: Run) -> AltimetryInputs:
     _require_density_fields(run, named)
     gridded = _kind_of(rates) == RATES
     members, dimensions, x, y = _gridded(rates) if gridded else _fitted(run, named["grounded_ice"])
+    _require_carried(run, x, named["grounded_ice"])
     roles = [("elevation_rate", item) for item in rates] + list(named.items())
     return AltimetryInputs(
         items=tuple(input_item(role, item) for role, item in roles),
@@ -209,11 +215,54 @@ def _fitted(run: Run, grounded: pystac.Item) -> tuple[tuple[Member, ...], str, F
 
 
 def _period_notes(run: Run, items: Sequence[pystac.Item]) -> list[str]:
-    """Say which rates are of another period than the run; rates cannot be cut to one."""
-    asked = tuple(day.isoformat() for day in run.period)
+    """Refuse rates of another period than the run's; say where they differ by days, or are silent.
+
+    A rate cannot be cut to a period: rates of other years are another trend.
+    """
     notes = []
     for item in items:
-        found = tuple(str(item.properties.get(f"{end}_datetime"))[:10] for end in ("start", "end"))
-        if found != asked and "None" not in found:
-            notes.append(f"{item.id}: rates of {found[0]} to {found[1]}, the run is named {asked}")
+        told = [item.properties.get(f"{end}_datetime") for end in ("start", "end")]
+        asked = f"the run has {run.period[0]} to {run.period[1]}"
+        if None in told or not str(item.properties.get("nunatak:time_start", "told")):
+            notes.append(f"{item.id}: does not say of which period its rates are; {asked}")
+            continue
+        found = [dt.date.fromisoformat(str(day)[:10]) for day in told]
+        shift = max(abs(a - b) for a, b in zip(found, run.period, strict=True))
+        if shift > LONGEST_SHIFT:
+            msg = (
+                f"inputs.elevation_rate: {item.id} holds rates of {found[0]} to {found[1]}, "
+                f"{asked}; rates of different periods are different trends: change one of them"
+            )
+            raise InputError(msg)
+        if shift > dt.timedelta(0):
+            notes.append(f"{item.id}: rates of {found[0]} to {found[1]}, {asked}")
     return notes
+
+
+def _require_carried(run: Run, x: FLOAT, grounded: pystac.Item) -> None:
+    """Refuse a degree that the rates do not carry, and cells that do not reach the ice's edge."""
+    spacing_km = abs(float(x[1] - x[0])) / 1e3
+    carried = int(20_000.0 / spacing_km)
+    if run.choices.j_max > carried:
+        msg = (
+            f"altimetry.j_max: found {run.choices.j_max}, but rates every {spacing_km:g} km carry "
+            f"degrees up to 20 000 km / {spacing_km:g} km = {carried}; lower it, or take "
+            "finer rates"
+        )
+        raise InputError(msg)
+    edge = _northernmost(grounded)
+    if edge > run.choices.cells.north:
+        msg = (
+            f"altimetry.cells.north: found {run.choices.cells.north:g}, but {grounded.id} reaches "
+            f"{edge:.2f} degrees; move it north of that, by whole cells"
+        )
+        raise InputError(msg)
+
+
+def _northernmost(grounded: pystac.Item) -> float:
+    """Return the northernmost latitude of polygons on the sphere [degrees]."""
+    import shapely
+
+    points = shapely.get_coordinates(contracts.open_regions(grounded).geometry.to_numpy())
+    latitude, _ = geodesy.inverse_polar_stereographic(points[:, 0], points[:, 1])
+    return float(geodesy.geocentric_latitude(latitude.max()))

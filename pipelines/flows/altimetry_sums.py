@@ -13,6 +13,7 @@ from pipelines import stored
 from pipelines.flows import polar_maps, regions
 from pipelines.flows.spectra import order_blocks, read_orders, read_to_degree
 from pipelines.kernels import basins, geodesy, mixed_ensembles
+from pipelines.kernels.altimetry import gap_filling
 from pipelines.kernels.gravity import harmonics, sphere
 
 if TYPE_CHECKING:
@@ -69,16 +70,19 @@ class RegionJob:
         area = geodesy.cell_areas(*np.meshgrid(x, y), float(x[1] - x[0]))
         matrix = basins.group_matrix(list(polygons.region), regions.groups_of(polygons))
         whole = np.concatenate([np.eye(len(polygons)), matrix, matrix[-1:]])
-        here = labels >= 0
-        on_ice = np.where(stored.read(group, "is_grounded") > 0, area, 0.0)
-        areas = whole @ np.bincount(labels[here], on_ice[here], minlength=len(polygons))
-        stored.write(group, "region_area", areas)
-        fractions = np.full((self.heights, len(areas)), np.nan)
+        on_ice = np.where(stored.read(group, "is_grounded") > 0.0, area, 0.0)
+        count = len(polygons)
+        areas = np.bincount(labels[labels >= 0], on_ice[labels >= 0], minlength=count)
+        stored.write(group, "region_area", whole @ areas)
+        fractions = np.zeros((self.heights, count))
         for height in range(self.heights):
-            weight = area * stored.read(group, "is_filled", height)
-            filled = whole @ np.bincount(labels[here], weight[here], len(polygons))
-            np.divide(filled, areas, out=fractions[height], where=areas > 0.0)
-        stored.write(group, "region_filled_fraction", fractions)
+            filled = stored.read(group, "is_filled", height) > 0.0
+            fractions[height] = gap_filling.filled_fraction(filled, labels, on_ice, regions=count)
+        joined = np.where(np.isnan(fractions), 0.0, fractions * areas) @ whole.T
+        total = whole @ areas
+        missing = np.full(joined.shape, np.nan)
+        fraction = np.divide(joined, total, out=missing, where=total > 0.0)
+        stored.write(group, "region_filled_fraction", fraction)
 
 
 @dataclass(frozen=True)

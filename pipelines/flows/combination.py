@@ -120,13 +120,13 @@ def _stages(
     low = 8 * PARTS * (layout.gravimetry_members + basis) * (degree + 1) ** 2
     chunk = 8 * PARTS * basis * (layout.j_max + 1) * layout.orders
     quantiles = 2 * 8 * layout.gravimetry_members * layout.altimetry_members * 64
-    grounded = source_of(found.grounded_ice)
+    ice = maps.Ice(source_of(found.grounded_ice), source_of(found.regions))
     total, whole = (layout.regions.index(n) for n in (regions.ALL, regions.BUFFERED))
     reading = found.altimetry.run["altimetry"]["latitude"]
     shown_bytes = 2 * 8 * PARTS * basis * (shown + 1) ** 2
     drawn = ByKind({
-        "map": maps.MapJob(sources, choices, grounded, shown, reading),
-        "transects": maps.TransectJob(sources, choices, grounded, lines, shown, reading),
+        "map": maps.MapJob(sources, choices, ice, shown, reading),
+        "transects": maps.TransectJob(sources, choices, ice, lines, shown, reading),
     })  # fmt: skip
     return (
         Stage("weigh", ("weights",), spectra.WeighJob(sources, choices), 3 * low + 64 * MIB, 1.0,

@@ -57,6 +57,7 @@ def resolve(run: Run) -> CombinationInputs:
         for role, name in (("regions", run.regions), ("grounded_ice", run.inputs.grounded_ice))
     )
     names = _same_regions(run, gravimetry, altimetry)
+    _require_same_ice(run, altimetry, input_item("grounded_ice", grounded))
     _require_same_latitude(gravimetry, altimetry)
     polygons = (("regions", regions), ("grounded_ice", grounded))
     return CombinationInputs(
@@ -97,6 +98,18 @@ def _same_regions(run: Run, gravimetry: Finished, altimetry: Finished) -> tuple[
         )
         raise InputError(msg)
     return names[0]
+
+
+def _require_same_ice(run: Run, altimetry: Finished, here: InputItem) -> None:
+    """Refuse another outline of grounded ice than altimetry's: areas and maps would differ."""
+    held = altimetry.attributes.get("nunatak:inputs", {})
+    if held.get(f"grounded_ice/{here.id}") != here.checksum:
+        used = altimetry.run["inputs"]["grounded_ice"]
+        msg = (
+            f"inputs.grounded_ice: found {run.inputs.grounded_ice!r}, but altimetry was made with "
+            f"{used!r}; name the same, from the same files"
+        )
+        raise InputError(msg)
 
 
 def _require_same_latitude(gravimetry: Finished, altimetry: Finished) -> None:

@@ -12,9 +12,9 @@ from cluster.ledger import Receipt
 from pipelines import stored
 from pipelines.flows import polar_maps, regions
 from pipelines.flows.combination_arrays import SOURCES
-from pipelines.flows.combination_spectra import Sources, truncated
+from pipelines.flows.combination_spectra import Sources, moments, truncated
 from pipelines.kernels import geodesy
-from pipelines.kernels.gravity import filters, harmonics, mismatch, sphere
+from pipelines.kernels.gravity import filters, harmonics, sphere
 from pipelines.kernels.gravity.combination import Combination
 from pipelines.kernels.mixed_ensembles import MixedEnsemble
 
@@ -28,6 +28,14 @@ FLOAT = NDArray[np.float64]
 
 DISPLAY_RADIUS_KM = 145.0
 """Gaussian half-width of the map of gravimetry alone, 1.3° (Sasgen et al., 2019, figure 4) [km]."""
+
+
+@dataclass(frozen=True)
+class Ice:
+    """Polygons that say where ice is grounded, and which of it is counted."""
+
+    grounded: Source
+    regions: Source
 
 
 @dataclass(frozen=True)
@@ -59,20 +67,19 @@ def fields_at(
     )
 
 
-def moments(combined: Combination, weight: FLOAT) -> tuple[FLOAT, FLOAT]:
-    """Return mean and variance of all members; equal weights need no cross term."""
-    if np.ptp(weight) == 0.0:
-        return combined.mean(), combined.variance()
-    return mismatch.weighted_moments(combined, weight)
-
-
 def correction_on_ice(
-    group: zarr.Group, grounded_ice: Source, x: FLOAT, y: FLOAT, *, applied: bool
+    group: zarr.Group, ice: Ice, x: FLOAT, y: FLOAT, *, applied: bool
 ) -> tuple[FLOAT, NDArray[np.bool_]]:
-    """Return what the correction of the total adds at points of EPSG:3031, and which are on ice."""
-    on_ice = regions.labels_at(grounded_ice.open_regions(), x, y) >= 0
-    density = float(stored.read(group, "total_correction")[0]) if applied else 0.0
-    return np.where(on_ice, density, 0.0), on_ice
+    """Return what the correction of the total adds at points of EPSG:3031, and which are on ice.
+
+    It is spread over the grounded ice inside the regions, whose area it was divided by.
+    """
+    on_ice = regions.labels_at(ice.grounded.open_regions(), x, y) >= 0
+    if not applied:
+        return np.zeros(on_ice.shape), on_ice
+    counted = on_ice & (regions.labels_at(ice.regions.open_regions(), x, y) >= 0)
+    density = float(stored.read(group, "total_correction")[0])
+    return np.where(counted, density, 0.0), on_ice
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class MapJob:
 
     sources: Sources
     choices: CombinationChoices
-    grounded_ice: Source
+    ice: Ice
     degree: int
     reading: sphere.Reading
 
@@ -95,7 +102,7 @@ class MapJob:
         mean, variance = moments(fields.combined, stored.read(group, "member_weight"))
         nodes = (axis.ravel() for axis in np.meshgrid(x, rows))
         applied = self.choices.total_correction == "ad_hoc"
-        added, _ = correction_on_ice(group, self.grounded_ice, *nodes, applied=applied)
+        added, _ = correction_on_ice(group, self.ice, *nodes, applied=applied)
         written = {
             "mass_rate": mean + added,
             "mass_rate_sigma": np.sqrt(variance),
@@ -143,7 +150,7 @@ class TransectJob:
 
     sources: Sources
     choices: CombinationChoices
-    grounded_ice: Source
+    ice: Ice
     lines: tuple[Line, ...]
     degree: int
     reading: sphere.Reading
@@ -172,7 +179,7 @@ class TransectJob:
         mean, variance = moments(fields.combined, stored.read(group, "member_weight"))
         x, y = geodesy.polar_stereographic(line.latitude, line.longitude)
         applied = self.choices.total_correction == "ad_hoc"
-        added, on_ice = correction_on_ice(group, self.grounded_ice, x, y, applied=applied)
+        added, on_ice = correction_on_ice(group, self.ice, x, y, applied=applied)
         alone = (fields.gravimetry, fields.altimetry)
         means = [*(each.mean() for each in alone), mean + added]
         spreads = np.sqrt([*(each.variance() for each in alone), variance])

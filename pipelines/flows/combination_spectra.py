@@ -16,7 +16,8 @@ from cluster.ledger import Receipt
 from pipelines import stored
 from pipelines.flows import regions
 from pipelines.flows.spectra import order_blocks, read_orders, read_to_degree
-from pipelines.kernels.gravity import combination, harmonics
+from pipelines.kernels.gravity import combination, harmonics, mismatch
+from pipelines.kernels.gravity.combination import Combination
 from pipelines.kernels.mixed_ensembles import MixedEnsemble, factor_mixing
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ def truncated(ensemble: MixedEnsemble, degree: int) -> MixedEnsemble:
 
 @dataclass(frozen=True)
 class WeighJob:
-    """``weights``: equations 3 and 4, coefficient by coefficient up to where gravimetry ends."""
+    """``weights``: equations 3 and 4 for every coefficient, and how much every member counts."""
 
     sources: Sources
     choices: CombinationChoices
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
-        """Write the weights of gravimetry."""
+        """Write the weights of gravimetry, the mismatch of members and their weights."""
         taper = self.choices.taper
         gravimetry = truncated(self.sources.gravimetry_members(), taper.degree)
         altimetry = self.sources.altimetry_to_degree(taper.degree)
@@ -84,7 +85,27 @@ class WeighJob:
             mode=taper.reading,
         )
         stored.write(group, "weight_gravimetry", found.gravimetry)
+        self._weigh_members(group, gravimetry, altimetry)
         return Receipt(key, "done", note=f"taper read as {taper.reading}")
+
+    def _weigh_members(
+        self, group: zarr.Group, gravimetry: MixedEnsemble, altimetry: MixedEnsemble
+    ) -> None:
+        """Write how well the spectra of each pair of members agree, and how much it counts."""
+        choices = self.choices.members
+        degree = min(choices.highest_degree, self.choices.taper.degree)
+        score = mismatch.spectral_mismatch(
+            truncated(gravimetry, degree),
+            truncated(altimetry, degree),
+            combination.house_degrees(degree),
+            highest_degree=degree,
+            lowest_degree=choices.lowest_degree,
+        )
+        weight = np.full(score.shape, 1.0 / score.size)
+        if choices.weights != "uniform":
+            weight = mismatch.posterior_weights(score, rule=choices.weights)
+        stored.write(group, "member_mismatch", score)
+        stored.write(group, "member_weight", weight)
 
 
 def weights_at(group: zarr.Group, shape: tuple[int, ...], orders: slice) -> FLOAT:
@@ -113,24 +134,31 @@ class CombineJob:
 
     def _write(self, group: zarr.Group, orders: slice) -> None:
         altimetry = self.sources.altimetry_orders(orders)
-        mean, variance = altimetry.mean(), altimetry.variance()
-        weight = weights_at(group, mean.shape, orders)
-        gravimetry = self._gravimetry_moments(mean.shape, orders)
-        combined = weight * gravimetry[0] + (1.0 - weight) * mean
-        spread = np.square(weight) * gravimetry[1] + np.square(1.0 - weight) * variance
+        weight = weights_at(group, altimetry.shape, orders)
+        gravimetry = self._gravimetry_orders(altimetry.shape, orders)
+        combined = combination.combine(
+            gravimetry, altimetry, w_gravimetry=weight, w_altimetry=1.0 - weight
+        )
+        mean, variance = moments(combined, stored.read(group, "member_weight"))
         for name, values in (
-            ("altimetry_coefficients", mean),
-            ("altimetry_variance", variance),
-            ("mass_rate_coefficients", combined),
-            ("mass_rate_variance", spread),
+            ("altimetry_coefficients", altimetry.mean()),
+            ("altimetry_variance", altimetry.variance()),
+            ("mass_rate_coefficients", mean),
+            ("mass_rate_variance", variance),
         ):
             stored.array(group, name)[..., orders] = values
 
-    def _gravimetry_moments(self, shape: tuple[int, ...], orders: slice) -> tuple[FLOAT, FLOAT]:
-        """Return mean and variance of gravimetry at some orders, zero beyond its degree."""
+    def _gravimetry_orders(self, shape: tuple[int, ...], orders: slice) -> MixedEnsemble:
+        """Return the members of gravimetry at some orders, zero beyond its degree."""
         members = self.sources.gravimetry_members()
-        padded = np.zeros((2, *shape))
-        for i, held in enumerate((members.mean(), members.variance())):
-            part = held[:, : shape[1], orders]
-            padded[i, :, : part.shape[1], : part.shape[2]] = part
-        return padded[0], padded[1]
+        padded = np.zeros((len(members.basis), *shape))
+        part = members.basis[:, :, : shape[1], orders]
+        padded[..., : part.shape[2], : part.shape[3]] = part
+        return MixedEnsemble(padded, members.mixing)
+
+
+def moments(combined: Combination, weight: FLOAT) -> tuple[FLOAT, FLOAT]:
+    """Return mean and variance of all members; equal weights need no cross term."""
+    if np.ptp(weight) == 0.0:
+        return combined.mean(), combined.variance()
+    return mismatch.weighted_moments(combined, weight)

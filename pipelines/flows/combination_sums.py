@@ -14,7 +14,7 @@ from pipelines.flows.combination_arrays import SOURCES
 from pipelines.flows.combination_spectra import Sources, truncated, weights_at
 from pipelines.flows.spectra import order_blocks, read_orders, read_to_degree
 from pipelines.kernels.constants import KG_PER_GT
-from pipelines.kernels.gravity import combination, harmonics, mismatch
+from pipelines.kernels.gravity import combination, harmonics
 from pipelines.kernels.gravity.combination import Combination
 from pipelines.kernels.gravity.contribution import contribution, cumulative_power
 from pipelines.kernels.mixed_ensembles import MixedEnsemble
@@ -22,7 +22,7 @@ from pipelines.kernels.mixed_ensembles import MixedEnsemble
 if TYPE_CHECKING:
     import zarr
 
-    from pipelines.settings_combination import CombinationChoices, Members
+    from pipelines.settings_combination import CombinationChoices
 
 FLOAT = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class RegionJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write everything that is one number per region, member or degree."""
         sums = self._sums(group)
-        weight = self._member_weights(group)
+        weight = stored.read(group, "member_weight")
         mean, covariance = _moments_of_sums(sums, weight)
         stored.write(group, "region_mass_rate_gravimetry", sums.gravimetry.members())
         stored.write(group, "region_mass_rate_altimetry", sums.altimetry.members())
@@ -69,26 +69,6 @@ class RegionJob:
         part = self.sources.altimetry_to_degree(degree).scaled(weight)
         lacking = part.through(lambda basis: _sums_of(basis, kernel))
         return Combination(gravimetry, MixedEnsemble(whole - lacking.basis, lacking.mixing))
-
-    def _member_weights(self, group: zarr.Group) -> FLOAT:
-        """Write how well members agree, and return their weights."""
-        choices: Members = self.choices.members
-        degree = min(choices.highest_degree, self.choices.taper.degree)
-        gravimetry = truncated(self.sources.gravimetry_members(), degree)
-        altimetry = self.sources.altimetry_to_degree(degree)
-        score = mismatch.spectral_mismatch(
-            gravimetry,
-            altimetry,
-            combination.house_degrees(degree),
-            highest_degree=degree,
-            lowest_degree=choices.lowest_degree,
-        )
-        weight = np.full(score.shape, 1.0 / score.size)
-        if choices.weights != "uniform":
-            weight = mismatch.posterior_weights(score, rule=choices.weights)
-        stored.write(group, "member_mismatch", score)
-        stored.write(group, "member_weight", weight)
-        return weight
 
     def _correction(self, mean: FLOAT, area: float) -> combination.AdHocCorrection:
         """Return the correction of the total: gravimetry with its buffer, altimetry on the ice."""

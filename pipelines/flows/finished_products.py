@@ -92,15 +92,29 @@ def find(address: str, *, role: str, product: str) -> Finished:
     if held != product:
         msg = f"inputs.{role}: {address} holds {held!r}, expected {product!r}; exchange the inputs?"
         raise InputError(msg)
-    run = yaml.safe_load(str(attributes["nunatak:run"]))
-    return Finished(role, source, run, attributes, _item(item_address))
+    item = _item(item_address, role)
+    if item.properties.get("nunatak:snapshot") != snapshot:
+        msg = (
+            f"inputs.{role}: the arrays and the item.json of {address} are of different versions: "
+            f"a run is publishing, or was interrupted; run {product} again, which completes it"
+        )
+        raise InputError(msg)
+    run = yaml.safe_load(str(attributes.get("nunatak:run", "")))
+    if not isinstance(run, dict) or product not in run:
+        msg = f"inputs.{role}: {address} does not tell its run; run {product} again with --fresh"
+        raise InputError(msg)
+    return Finished(role, source, run, attributes, item)
 
 
-def _item(address: str) -> pystac.Item:
+def _item(address: str, role: str) -> pystac.Item:
     import pystac
 
     from cluster import object_store
 
-    item = pystac.Item.from_dict(json.loads(object_store.read_bytes(address)))
+    try:
+        item = pystac.Item.from_dict(json.loads(object_store.read_bytes(address)))
+    except (ValueError, KeyError, TypeError, pystac.STACTypeError) as error:
+        msg = f"inputs.{role}: {address} is no STAC item ({error}); run that product again"
+        raise InputError(msg) from error
     item.set_self_href(address)
     return item

@@ -28,7 +28,7 @@ from pipelines.kernels.mixed_ensembles import (
 FLOAT = NDArray[np.float64]
 INT = NDArray[np.int64]
 
-Rule = Literal["inverse_mismatch", "likelihood"]
+Rule = Literal["inverse_mismatch", "exponential"]
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """Fields that meet in one matrix product [B]."""
@@ -179,13 +179,13 @@ def posterior_weights(score: FLOAT, *, rule: Rule = "inverse_mismatch") -> FLOAT
     ::
 
         ω_kl ∝ 1 / Q_kl            ("inverse_mismatch": the paper's wish)
-        ω_kl ∝ exp(−Q_kl / 2)      ("likelihood")
+        ω_kl ∝ exp(−Q_kl / 2)      ("exponential")
 
     Parameters
     ----------
     score : ndarray, shape (k, l)
         Q of :func:`spectral_mismatch`, or for the first rule also :func:`ocean_artefact`.
-    rule : {"inverse_mismatch", "likelihood"}
+    rule : {"inverse_mismatch", "exponential"}
         How a score becomes a weight.
 
     Returns

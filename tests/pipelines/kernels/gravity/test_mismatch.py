@@ -125,7 +125,7 @@ def test_equal_weights_give_the_moments_of_the_outer_sum():
 def test_members_that_agree_better_count_more():
     score = np.array([[1.0, 2.0], [4.0, 8.0]])
     inverse = posterior_weights(score)
-    likely = posterior_weights(score, rule="likelihood")
+    likely = posterior_weights(score, rule="exponential")
     np.testing.assert_allclose(inverse, np.array([[8, 4], [2, 1]]) / 15.0, rtol=1e-14)
     expected = np.exp(-score / 2.0)
     np.testing.assert_allclose(likely, expected / expected.sum(), rtol=1e-14)
@@ -133,7 +133,7 @@ def test_members_that_agree_better_count_more():
 
 
 def test_large_mismatches_do_not_underflow():
-    found = posterior_weights(np.array([[1e5, 1e5 + 2.0]]), rule="likelihood")
+    found = posterior_weights(np.array([[1e5, 1e5 + 2.0]]), rule="exponential")
     np.testing.assert_allclose(found[0, 1] / found[0, 0], np.exp(-1.0), rtol=1e-9)
 
 
@@ -168,7 +168,7 @@ def test_scores_that_are_no_mismatch_are_refused(score):
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(CombinationError, match="expected one of inverse_mismatch, likelihood"):
+    with pytest.raises(CombinationError, match="expected one of inverse_mismatch, exponential"):
         posterior_weights(np.ones((2, 2)), rule="best")  # type: ignore[arg-type]
 
 
