@@ -13,6 +13,7 @@ equation 5). Nothing is read or computed before ``.compute()``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -167,34 +168,25 @@ class Members:
         return {"gravimetry_member": self.gravimetry[k], "altimetry_member": self.altimetry[l]}
 
     def _lazy_coefficients(self, k: int, l: int) -> Any:  # noqa: E741
-        import dask
-        import dask.array as da
+        from dask.delayed import delayed
 
-        read = dask.delayed(self._orders, pure=True)
-        size = self.j_max + 1
-        blocks = []
-        for first in range(0, size, self.orders):
-            orders = slice(first, min(first + self.orders, size))
-            shape = (PARTS, size, orders.stop - orders.start)
-            blocks.append(da.from_delayed(read(k, l, orders), shape, dtype=np.float64))
-        return da.concatenate(blocks, axis=2)
+        read, size = delayed(self._orders, pure=True), self.j_max + 1
+        starts = range(0, size, self.orders)
+        blocks = [slice(first, min(first + self.orders, size)) for first in starts]
+        parts = [(read(k, l, each), (PARTS, size, each.stop - each.start)) for each in blocks]
+        return _joined(parts, axis=2)
 
     def _lazy_map(self, k: int, l: int) -> Any:  # noqa: E741
-        import dask
-        import dask.array as da
+        from dask.delayed import delayed
 
         spacing_km = float(self.x[1] - self.x[0]) / 1_000.0
         shown = polar_maps.degree_of(spacing_km, j_max=self.j_max) + 1
         coefficients = self._lazy_coefficients(k, l)[:, :shown, :shown].rechunk(-1)
         (whole,) = coefficients.to_delayed().ravel()
-        draw = dask.delayed(self._band, pure=True)
-        step = polar_maps.band_rows(len(self.y))
-        bands = []
-        for first in range(0, len(self.y), step):
-            rows = self.y[first : first + step]
-            shape = (len(rows), len(self.x))
-            bands.append(da.from_delayed(draw(whole, rows), shape, dtype=np.float64))
-        return da.concatenate(bands, axis=0)
+        draw, step = delayed(self._band, pure=True), polar_maps.band_rows(len(self.y))
+        bands = [self.y[first : first + step] for first in range(0, len(self.y), step)]
+        parts = [(draw(whole, each), (len(each), len(self.x))) for each in bands]
+        return _joined(parts, axis=0)
 
     def _orders(self, k: int, l: int, orders: slice) -> FLOAT:  # noqa: E741
         """Return some orders of a member, shape (2, J + 1, orders)."""
@@ -209,6 +201,17 @@ class Members:
         """Return rows of the map, shape (y, x)."""
         at = polar_maps.nodes(self.x, y, reading=self.reading)
         return harmonics.synthesise_at(coefficients, *at).reshape(len(y), len(self.x))
+
+
+def _joined(parts: Iterable[tuple[Any, tuple[int, ...]]], *, axis: int) -> Any:
+    """Return delayed arrays and their shapes as one Dask array."""
+    import dask.array as da
+
+    arrays = [
+        da.from_delayed(part, shape, dtype=np.float64)  # type: ignore[no-untyped-call]
+        for part, shape in parts
+    ]
+    return da.concatenate(arrays, axis=axis)  # type: ignore[no-untyped-call]
 
 
 def open_members(output: str) -> Members:
@@ -229,6 +232,8 @@ def open_members(output: str) -> Members:
     pipelines.flows.catalogue_inputs.InputError
         No finished combination is there.
     """
+    import yaml
+
     found = finished_products.find(output, role="combination", product="combination")
     group = found.source.open()
     sources = Sources(*(_source(found, role) for role in ("gravimetry", "altimetry")))
@@ -236,7 +241,7 @@ def open_members(output: str) -> Members:
     perturbations = stored.array(gravimetry, "mass_rate_perturbation").shape[0]
     models = labels_of(gravimetry, "gia") or ("none",)
     coefficients = stored.array(group, "mass_rate_coefficients")
-    run = finished_products.find(sources.altimetry.address, role="altimetry", product="altimetry")
+    run = yaml.safe_load(str(altimetry.attrs["nunatak:run"]))
     return Members(
         combination=found.source,
         sources=sources,
@@ -246,7 +251,7 @@ def open_members(output: str) -> Members:
         y=stored.read(group, "y"),
         j_max=coefficients.shape[-1] - 1,
         orders=coefficients.chunks[-1],
-        reading=run.run["altimetry"]["latitude"],
+        reading=run["altimetry"]["latitude"],
     )
 
 
