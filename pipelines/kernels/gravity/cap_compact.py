@@ -61,6 +61,14 @@ class CompactBlock:
         own = 0 if self.combine is None else self.combine.size
         return own + sum(values.size for _, values in self.panels)
 
+    def dense(self) -> FLOAT:
+        """Return the values of the whole box, shape (degrees, rows)."""
+        rows = self.panels[-1][1].shape[1] if self.combine is None else self.combine.shape[1]
+        combine = np.eye(rows) if self.combine is None else self.combine
+        return np.vstack(
+            [values @ combine[len(combine) - values.shape[1] :] for _, values in self.panels]
+        )
+
     def to_degrees(self, columns: FLOAT, out: FLOAT) -> None:
         """Write A Qᵀ z of columns z (rows, k) into ``out`` (degrees, k)."""
         combined = columns if self.combine is None else self.combine @ columns

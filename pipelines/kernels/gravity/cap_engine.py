@@ -39,6 +39,9 @@ class OrderKernel(Protocol):
     def row(self) -> int:
         """First row where it is not negligible."""
 
+    def dense(self) -> FLOAT:
+        """Return the values of the whole box, shape (degrees, rows)."""
+
     def to_degrees(self, columns: FLOAT, out: FLOAT) -> None:
         """Write K z of columns z (rows, k), from the first row on, into ``out`` (degrees, k)."""
 
@@ -69,6 +72,10 @@ class CapPlan(Protocol):
 
     def limits_for(self, use: str) -> INT:
         """Return the orders of each row that are not negligible."""
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What an engine keeps with the transform, by names of its own."""
 
     def spectra(self, orders: int, members: int) -> AbstractContextManager[COMPLEX]:
         """Lend an array (order, row, member) without values."""

@@ -76,6 +76,10 @@ class Block:
     by_degree: tuple[Panel, ...]
     by_row: tuple[Panel, ...]
 
+    def dense(self) -> FLOAT:
+        """Return the values of the whole box, shape (degrees, rows)."""
+        return self.values
+
     def to_degrees(self, columns: FLOAT, out: FLOAT) -> None:
         """Write K z of columns z (rows, k), from the first row on, into ``out`` (degrees, k)."""
         for panel in self.by_degree:

@@ -145,6 +145,11 @@ class CapTransform:
             self._limits[quadrature] = reach.limits
         return self._limits[quadrature]
 
+    @functools.cached_property
+    def kept(self) -> dict[str, Any]:
+        """What an engine keeps with the transform, by names of its own."""
+        return {}
+
     @contextmanager
     def spectra(self, orders: int, members: int) -> Iterator[COMPLEX]:
         """Lend an array (order, row, member) without values; one is kept for the next caller."""

@@ -1,0 +1,1 @@
+"""What runs in torch: matrix products on GPUs now, networks for images later."""
