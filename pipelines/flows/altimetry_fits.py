@@ -155,12 +155,14 @@ class FitJob:
         return Receipt(key, "done", inputs=tuple(s.id for s in sources), note=note)
 
     def _points(self, sources: tuple[Source, ...], pixels: Pixels) -> Points:
-        parts = [self._granule(source.open(), pixels) for source in sources]
+        wanted = ["x", "y", "time", "elevation"]
+        read = (source.read(lambda data: data[wanted].load()) for source in sources)
+        parts = [self._granule(data, pixels) for data in read]  # a few MB at a time
         return Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _granule(self, data: xr.Dataset, pixels: Pixels) -> Points:
         """Return the points of one granule in the tile and in the period."""
-        x, y = data.x.values, data.y.values  # one granule, a few MB
+        x, y = data.x.values, data.y.values
         time = data.time.values.astype("datetime64[ns]").astype(np.int64) / 1e9
         years = 1970.0 + time / (365.2425 * 86_400.0)
         here = (pixels.index(x, y) >= 0) & (years >= self.period[0]) & (years < self.period[1])
@@ -172,20 +174,21 @@ class FitJob:
         if self.terrain is None:
             msg = "M1 needs inputs.surface_elevation"
             raise KeyFailed(msg)
-        data = self.terrain.open()
         if not points.x.size:
             return np.empty(0)
-        near = data.sel(
-            x=slice(points.x.min() - 2 * self._step(data), points.x.max() + 2 * self._step(data)),
-            y=slice(points.y.max() + 2 * self._step(data), points.y.min() - 2 * self._step(data)),
-        ).load()  # a tile of the DEM
+        near = self.terrain.read(lambda data: self._around(points, data).load())  # a tile of it
         if min(near.sizes["x"], near.sizes["y"]) < 2:
             return np.full(points.x.size, np.nan)
         dem = near.surface_elevation.values
         return surface_fits.terrain_at(points, near.x.values, near.y.values, dem)
 
-    def _step(self, data: xr.Dataset) -> float:
-        return abs(float(data.x[1] - data.x[0]))
+    def _around(self, points: Points, data: xr.Dataset) -> xr.Dataset:
+        """Return the part of a DEM that holds the points, with two of its cells around them."""
+        margin = 2.0 * abs(float(data.x[1] - data.x[0]))
+        return data.sel(
+            x=slice(points.x.min() - margin, points.x.max() + margin),
+            y=slice(points.y.max() + margin, points.y.min() - margin),
+        )
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,20 @@ class Source:
         """Open arrays on a worker; what cannot be opened fails its key alone."""
         return self._opened(contracts.open_item)
 
+    def read(self, choose: Callable[[xr.Dataset], T]) -> T:
+        """Read some values of arrays on a worker; what is damaged fails its key alone.
+
+        Opening reads no chunk: a broken one is found when values are asked for, so ``choose`` asks
+        for all that are wanted, and does nothing else.
+        """
+        try:
+            return choose(self.open())
+        except KeyFailed:
+            raise
+        except (OSError, LookupError, RuntimeError, ValueError) as error:
+            reason = f"{self.id}: its values cannot be read ({error}); ingest it again"
+            raise KeyFailed(reason, (self.id,)) from error
+
     def open_regions(self) -> gpd.GeoDataFrame:
         """Open polygons on a worker; what cannot be opened fails its key alone."""
         return self._opened(contracts.open_regions)

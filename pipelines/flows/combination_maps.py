@@ -50,15 +50,16 @@ class Fields:
 def fields_at(
     sources: Sources, group: zarr.Group, latitude: FLOAT, longitude: FLOAT, *, degree: int
 ) -> Fields:
-    """Return all ensembles at points on the sphere [degrees], shape (p,)."""
-    weight = stored.read(group, "weight_gravimetry")
+    """Return all ensembles at points on the sphere [degrees], shape (p,), up to a degree."""
+    held = stored.read(group, "weight_gravimetry")
+    end = min(held.shape[-1] - 1, degree)
+    weight = harmonics.truncate(held, end)
 
     def at(ensemble: MixedEnsemble) -> MixedEnsemble:
         return ensemble.through(lambda b: harmonics.synthesise_at(b, latitude, longitude))
 
     gravimetry = sources.gravimetry_members()
     altimetry = sources.altimetry_to_degree(degree)
-    end = weight.shape[-1] - 1
     taken = at(truncated(altimetry, end).scaled(weight))
     alone = at(altimetry)
     left = MixedEnsemble(alone.basis - taken.basis, alone.mixing)
