@@ -11,10 +11,10 @@ LAST_DAY = dt.date(2016, 1, 31)
 
 J_MAX = 60
 """Degree of the gravity fields."""
-HIGHEST_DEGREE = 256
-"""Degree of altimetry and of the combination, 80 km: what half a degree shows in half a minute."""
-CELL_DEGREES = 0.5
-SPACING_KM = 20.0
+HIGHEST_DEGREE = 512
+"""Degree of altimetry and of the combination, 40 km, the paper's."""
+CELL_DEGREES = 0.25
+SPACING_KM = 10.0
 """Grid of the elevation rates [km]; `infra/runs/altimetry.yaml` has the paper's 5 km."""
 
 COLLECTIONS = {

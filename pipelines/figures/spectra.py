@@ -189,7 +189,7 @@ def error_by_degree(power: Mapping[str, FLOAT], *, title: str) -> bytes:
         told = "true signal" if name == "signal" else f"error of {name}"
         _line(axes, np.sqrt(running_mean(values)), label=told, **style)
     axes.set(title=title, xlabel="degree j", xscale="log", yscale="log")
-    axes.set_ylabel("root of the power of a degree [kg m⁻² yr⁻¹]")
+    axes.set_ylabel("root of the power of a degree,\nmean of 11 degrees [kg m⁻² yr⁻¹]")
     axes.set_xlim(1, max(len(values) for values in power.values()) - 1)
     _half_waves(axes)
     axes.grid(visible=True, color=GRID, linewidth=0.6)

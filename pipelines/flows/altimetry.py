@@ -123,8 +123,9 @@ def _stages(run: Run, found: inputs.AltimetryInputs, layout: arrays.Layout) -> t
     rows = tuple(f"rows/{i}" for i in range(0, n, per_key))
     filled = tuple(member.key for member in found.members)
     density_stage = Stage(
-        "density", fields, _density(run, found, layout), 12 * field + 64 * MIB, 2.0,
-        "speed and trends on their own grids and on that of the rates", fields,
+        "density", fields, _density(run, found, layout),
+        12 * field + _band_bytes(found) + 64 * MIB, 2.0,
+        "bands of speed and trends on their own grids, fields on that of the rates", fields,
     )  # fmt: skip
     return (
         *_reading(run, found, layout, blocks),
@@ -146,6 +147,12 @@ def _stages(run: Run, found: inputs.AltimetryInputs, layout: arrays.Layout) -> t
               + 6 * field + 256 * MIB, 6.0,
               "coefficients of all basis fields that the map shows, a band of it"),
     )  # fmt: skip
+
+
+def _band_bytes(found: inputs.AltimetryInputs) -> int:
+    spacing = abs(float(found.x[1] - found.x[0]))
+    items = [item for item in (found.velocity, found.surface_processes) if item is not None]
+    return max((heights.band_bytes(contracts.open_item(i), spacing) for i in items), default=0)
 
 
 def _order_blocks(layout: arrays.Layout) -> tuple[str, ...]:

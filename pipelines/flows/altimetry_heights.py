@@ -5,7 +5,7 @@ Sasgen et al. (2019), section 2.2 and appendix A. Every job reads and writes who
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pipelines.flows.altimetry_inputs import Member
     from pipelines.flows.catalogue_inputs import Source
     from pipelines.settings_altimetry import Densities, GapFilling
+
+BAND_ROWS = 16
+"""Rows of the run's grid for which a finer field is read together."""
 
 MOST_UNCOVERED = 0.05
 """Part of the grounded ice that a model may miss where its own margin is drawn otherwise [1]."""
@@ -64,8 +67,9 @@ class ReadJob:
         if member.source is None:
             msg = f"member {member.label} has no source"
             raise KeyFailed(msg)
-        data = member.source.open().elevation_rate[member.position].load()  # one field, 10 MB
-        stored.write(group, "elevation_rate_measured", data.values, member.index)
+        # One field, 10 MB.
+        rate = member.source.read(lambda data: data.elevation_rate[member.position].values)
+        stored.write(group, "elevation_rate_measured", rate, member.index)
         return Receipt(key, "done", inputs=(member.source.id,))
 
 
@@ -143,8 +147,7 @@ class DensityJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write ρ* from the speed and the mean rate of the ensemble; no speed counts as slow."""
         inside = read_mask(group, "is_grounded")
-        data = self.velocity.open()
-        speed = on_grid(data, np.hypot(data.v_x.values, data.v_y.values), group)
+        speed = on_grid(self.velocity.open(), _speed, group)
         mean = np.zeros(inside.shape)
         for member in range(self.members):
             mean += stored.read(group, "elevation_rate", member) / self.members
@@ -174,8 +177,8 @@ class ConstantJob:
         """Write the constant on the grid of the rates; it must cover all grounded ice."""
         inside = read_mask(group, "is_grounded")
         data = self.surface_processes.open()
-        height = on_grid(data, data.surface_elevation_rate.values, group)
-        mass = on_grid(data, data.surface_mass_rate.values, group)
+        height = on_grid(data, lambda part: part.surface_elevation_rate.values, group)
+        mass = on_grid(data, lambda part: part.surface_mass_rate.values, group)
         constant = density.surface_process_constant(height, mass, ice=self.choices.ice)
         lacking = int(np.isnan(constant[inside]).sum())
         if lacking > MOST_UNCOVERED * inside.sum():
@@ -197,7 +200,31 @@ def read_mask(group: zarr.Group, name: str) -> BOOL:
     return stored.read(group, name) > 0.0
 
 
-def on_grid(data: xr.Dataset, field: FLOAT, group: zarr.Group) -> FLOAT:
-    """Return a field of a catalogue item on the cells of the run, bilinearly; NaN beyond it."""
-    axes = stored.read(group, "x_grid"), stored.read(group, "y_grid")
-    return regridding.resample(data.x.values, data.y.values, field, *axes)
+def _speed(part: xr.Dataset) -> FLOAT:
+    return np.asarray(np.hypot(part.v_x.values, part.v_y.values))
+
+
+def on_grid(data: xr.Dataset, field_of: Callable[[xr.Dataset], FLOAT], group: zarr.Group) -> FLOAT:
+    """Return a field of a catalogue item on the cells of the run, bilinearly; NaN beyond it.
+
+    The item may be a hundred times finer than the run: it is read a band of rows at a time.
+    """
+    x, y = stored.read(group, "x_grid"), stored.read(group, "y_grid")
+    found = np.full((len(y), len(x)), np.nan)
+    rows = data.y.values
+    step = abs(float(rows[1] - rows[0]))
+    for first in range(0, len(y), BAND_ROWS):
+        band = slice(first, first + BAND_ROWS)
+        near = (rows >= y[band].min() - 2.0 * step) & (rows <= y[band].max() + 2.0 * step)
+        if near.sum() > 1:
+            part = data.isel(y=np.flatnonzero(near))
+            source = part.x.values, part.y.values, field_of(part)
+            found[band] = regridding.resample(*source, x, y[band])
+    return found
+
+
+def band_bytes(data: xr.Dataset, spacing_m: float) -> int:
+    """Return what reading one band of a catalogue item takes [B]."""
+    step = abs(float(data.y[1] - data.y[0]))
+    rows = int(BAND_ROWS * spacing_m / step) + 5
+    return 5 * 8 * rows * int(data.sizes["x"])

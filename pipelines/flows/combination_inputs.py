@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipelines import stored
 from pipelines.flows import catalogue_inputs, finished_products
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError, input_item
 from pipelines.flows.finished_products import Finished
@@ -47,6 +48,7 @@ def resolve(run: Run) -> CombinationInputs:
     InputError
         A product is missing or unfinished, or the two are of other regions, periods or latitudes.
     """
+    _require_own_output(run)
     catalogue = open_catalogue(run.catalogue)
     gravimetry, altimetry = (
         finished_products.find(getattr(run.inputs, role), role=role, product=role)
@@ -59,6 +61,7 @@ def resolve(run: Run) -> CombinationInputs:
     names = _same_regions(run, gravimetry, altimetry)
     _require_same_ice(run, altimetry, input_item("grounded_ice", grounded))
     _require_same_latitude(gravimetry, altimetry)
+    _require_spread(altimetry)
     polygons = (("regions", regions), ("grounded_ice", grounded))
     return CombinationInputs(
         items=(
@@ -77,6 +80,25 @@ def resolve(run: Run) -> CombinationInputs:
         grounded_ice=grounded,
         notes=tuple(_period_notes(run, (gravimetry, altimetry))),
     )
+
+
+def _require_own_output(run: Run) -> None:
+    """Refuse an output that is one of the products that are read."""
+    for role in ("gravimetry", "altimetry"):
+        if run.output.rstrip("/") == getattr(run.inputs, role).rstrip("/"):
+            msg = f"output: {run.output} is inputs.{role}; write the combination somewhere else"
+            raise InputError(msg)
+
+
+def _require_spread(altimetry: Finished) -> None:
+    """Refuse an altimetry of one member: without a spread nothing can be weighed against it."""
+    members = stored.array(altimetry.source.open(), "mixing").shape[0]
+    if members < 2:
+        msg = (
+            f"inputs.altimetry: {altimetry.source.address} has one member and so no spread, which "
+            "would take all the weight; run altimetry with several rates or density models"
+        )
+        raise InputError(msg)
 
 
 def _same_regions(run: Run, gravimetry: Finished, altimetry: Finished) -> tuple[str, ...]:

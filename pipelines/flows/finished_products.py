@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cluster.ledger import KeyFailed
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.lifecycle import InputItem
 
@@ -27,13 +28,17 @@ class ProductSource:
     snapshot: str
 
     def open(self) -> zarr.Group:
-        """Return its arrays, read only."""
+        """Return its arrays, read only; a version that is gone fails the key that needs it."""
         import zarr
 
         from cluster import object_store, zarr_sink
 
         url = object_store.join(self.address, "product.icechunk")
-        store = zarr_sink.Repository.open(url, read_only=True).read(self.snapshot)
+        try:
+            store = zarr_sink.Repository.open(url, read_only=True).read(self.snapshot)
+        except (zarr_sink.NoRepository, zarr_sink.NoVersion) as error:
+            msg = f"{self.address} no longer holds version {self.snapshot}: plan the run again"
+            raise KeyFailed(msg) from error
         return zarr.open_group(store, mode="r")
 
 

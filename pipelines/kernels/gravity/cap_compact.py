@@ -26,7 +26,7 @@ from pipelines.kernels.gravity.cap_kernel import GAUSS_ERROR, NEGLIGIBLE, Block
 
 FLOAT = NDArray[np.float64]
 
-DEGREES_PER_PANEL = 128
+DEGREES_PER_PANEL = 160
 """Degrees that share their combinations of rows: fewer need fewer, and multiply slower."""
 
 INDEPENDENT = 1e-15

@@ -34,6 +34,7 @@ from pipelines.kernels.gravity.cap_engine import (
     half_cell_phases,
     legendre_analysis,
     legendre_synthesis,
+    require_finite,
     row_fields,
     row_spectra,
     share,
@@ -343,6 +344,7 @@ class CapTransform:
                 fill_row_spectra(spectra[:, some], field, limits[some], rows=inner)
 
         share(fill, range(0, count, at_once), threads=self.threads)
+        require_finite(spectra)
         return spectra
 
 
