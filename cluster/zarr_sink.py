@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _IDENTITY_LENGTH = 12
+_MOST_DIFFERENCES = 8
 
 
 class VersionConflict(ValueError):  # noqa: N818 - the house's name for it
@@ -260,5 +261,8 @@ def _differences(held: Mapping[str, str], asked: Mapping[str, str]) -> str:
     changed = [key for key in sorted({*held, *asked}) if held.get(key) != asked.get(key)]
     if not (held and asked and changed):
         return ""
-    items = (f"{key}: {held.get(key, 'none')} -> {asked.get(key, 'none')}" for key in changed)
+    shown = changed[:_MOST_DIFFERENCES]
+    items = [f"{key}: {held.get(key, 'none')} -> {asked.get(key, 'none')}" for key in shown]
+    if len(changed) > len(shown):
+        items.append(f"and {len(changed) - len(shown)} more")
     return f" ({'; '.join(items)})"

@@ -31,7 +31,10 @@ class Taper:
 
 @dataclass(frozen=True)
 class Members:
-    """Whether members count alike, or by how well their two spectra agree (section 4.2)."""
+    """Whether members count alike, or by how well their two spectra agree (section 4.2).
+
+    Spectra are compared from ``lowest_degree`` to ``highest_degree``, or to where gravimetry ends.
+    """
 
     weights: Literal["uniform", "inverse_mismatch", "exponential"] = "uniform"
     highest_degree: Degree = 60
@@ -81,6 +84,13 @@ class CombinationChoices:
     transects: tuple[Transect, ...] = ()
     transect_spacing_km: Annotated[float, Bounds("a number of kilometres", 1.0, 100.0)] = 5.0
     batch: Annotated[int, Bounds("a number of keys per commit", 1, 10_000)] = 8
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return what does not fit together, as (key, message)."""
+        names = [each.name for each in self.transects]
+        if len(set(names)) < len(names) or any(" " in name for name in names):
+            return [("transects", "has names that repeat or hold blanks; name each once")]
+        return []
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from pipelines.flows.catalogue_inputs import InputError, source_of
 from pipelines.kernels import geodesy
 from pipelines.kernels.altimetry import gridding, surface_fits
 from pipelines.kernels.altimetry.surface_fits import Pixels, Points
+from pipelines.kernels.constants import DAYS_PER_YEAR, SECONDS_PER_DAY
 from pipelines.lifecycle import MIB, Stage
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class FitJob:
         """Return the points of one granule in the tile and in the period."""
         x, y = data.x.values, data.y.values
         time = data.time.values.astype("datetime64[ns]").astype(np.int64) / 1e9
-        years = 1970.0 + time / (365.2425 * 86_400.0)
+        years = 1970.0 + time / (DAYS_PER_YEAR * SECONDS_PER_DAY)
         here = (pixels.index(x, y) >= 0) & (years >= self.period[0]) & (years < self.period[1])
         height = data.elevation.values
         return Points(x[here], y[here], years[here], height[here])
@@ -256,4 +257,4 @@ def _period(run: Run) -> tuple[float, float]:
     first, last = (np.datetime64(each, "D") for each in run.period)
     epoch = np.datetime64("1970-01-01", "D")
     begins, ends = (float((each - epoch) / day) for each in (first, last + day))
-    return 1970.0 + begins / 365.2425, 1970.0 + ends / 365.2425
+    return 1970.0 + begins / DAYS_PER_YEAR, 1970.0 + ends / DAYS_PER_YEAR

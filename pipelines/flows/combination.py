@@ -76,7 +76,7 @@ def _lines(run: Run) -> tuple[maps.Line, ...]:
     lines = []
     for name, (longitude, latitude) in named.items():
         sampled = transects.sample_transect(longitude, latitude, spacing_km=spacing)
-        lines.append(maps.Line(name.replace(" ", "_"), sampled.latitude, sampled.longitude))
+        lines.append(maps.Line(name, sampled.latitude, sampled.longitude))
     return tuple(lines)
 
 

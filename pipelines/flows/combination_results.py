@@ -92,7 +92,7 @@ def total_rows(group: zarr.Group, run: Run) -> list[tables.Row]:
         total("total_correction", held["total"] / KG_PER_GT, np.nan, "Gt yr-1", about),
         total("total_correction_density", held["density"], np.nan, "kg m-2 yr-1", about),
         total("weighted_mean_of_totals", held["target"] / KG_PER_GT, sigma, "Gt yr-1", about),
-        total("least_member_mismatch", float(score.min()), float(score.std()), "1", best),
+        total("least_member_mismatch", float(score.min()), np.nan, "1", best),
         *(total("ocean_leakage", float(leakage[i]), float(spread[i]), "Gt yr-1", f"of={name}")
           for i, name in enumerate(SOURCES)),
     ]  # fmt: skip

@@ -85,7 +85,10 @@ class RegionJob:
                 area=area,
             )
         except combination.CombinationError as error:
-            raise KeyFailed(str(error)) from error
+            if self.choices.total_correction == "none":
+                return combination.AdHocCorrection(*[float("nan")] * 5)
+            msg = f"combination.total_correction: {error}; or set it to none"
+            raise KeyFailed(msg) from error
 
     def _write_leakage(self, group: zarr.Group, mean: FLOAT, covariance: FLOAT) -> None:
         """Write the mass outside the regions: all that there is, less the regions."""
