@@ -12,8 +12,8 @@ from pipelines.kernels.gravity.layouts import PackedLayout
 from tests.benchmarks.statement import Statement, Timing
 
 COEFFICIENTS_PER_BLOCK = 100_000
-ALPHA = 25.0
-"""Radius of the polar cap whose coefficients are known [degrees]."""
+RADIUS = 25.0
+"""About the radius of the polar cap whose coefficients are known: whole cells [degrees]."""
 
 
 def two_threads(fields: np.ndarray, j_max: int, step: float, *, runs: int) -> dict[str, float]:
@@ -40,7 +40,8 @@ def two_threads(fields: np.ndarray, j_max: int, step: float, *, runs: int) -> di
 
 def stream_statement(degree: int, *, fields: int, threads: int = 2) -> Statement:
     """Expand fields to a high degree a few orders at a time; nothing is kept but one member."""
-    grid = cap_grid(180.0 / degree, north=-60.0)
+    step = 180.0 / degree
+    grid = cap_grid(step, north=round(30.0 / step) * step - 90.0)
     transform = CapTransform(grid, degree, threads=threads)
     noise = Rows(grid, fields)
     zonal, mass, count = np.empty(0), 0.0, 0
@@ -53,7 +54,8 @@ def stream_statement(degree: int, *, fields: int, threads: int = 2) -> Statement
     spent = Timing(
         "ours", time.perf_counter() - started[0], time.process_time() - started[1], runs=1
     )
-    expected = (-1.0) ** np.arange(degree + 1) * cap_coefficients(degree)
+    radius = noise.inside * grid.step
+    expected = (-1.0) ** np.arange(degree + 1) * cap_coefficients(degree, radius)
     error = {
         "cap": float(np.abs(zonal - expected).max() / np.abs(expected).max()),
         "mass": abs(4.0 * np.pi * mass - noise.mass) / noise.size,
@@ -65,17 +67,17 @@ def stream_statement(degree: int, *, fields: int, threads: int = 2) -> Statement
 
 
 class Rows:
-    """Fields that are made row by row: the first is 1 within 25° of the pole, others are noise."""
+    """Fields that are made row by row: the first is 1 on a polar cap, others are noise."""
 
     def __init__(self, grid: CapGrid, fields: int) -> None:
         self.grid, self.fields = grid, fields
+        self.inside = round(RADIUS / grid.step)
         self.mass, self.size, self.seen = 0.0, 0.0, set[int]()
 
     def __call__(self, rows: slice) -> np.ndarray:
         shape = self.fields, rows.stop - rows.start, self.grid.n_lon
         values = np.random.default_rng(rows.start).random(shape, dtype=np.float32).astype(float)
-        inside = self.grid.latitude[rows] < ALPHA - 90.0
-        values[0] = inside[:, None]
+        values[0] = (np.arange(rows.start, rows.stop) < self.inside)[:, None]
         if rows.stop - rows.start > 1 and rows.start not in self.seen:
             self.seen.add(rows.start)
             masses = values[1].sum(axis=1) * self.grid.solid_angles[rows]
@@ -84,11 +86,11 @@ class Rows:
         return values
 
 
-def cap_coefficients(j_max: int) -> np.ndarray:
+def cap_coefficients(j_max: int, radius: float) -> np.ndarray:
     """C_j0 of a polar cap: (P_{j−1}(cos α) − P_{j+1}(cos α)) / (2 √(2j + 1))."""
     from scipy.special import eval_legendre
 
-    j, x = np.arange(1, j_max + 1), np.cos(np.radians(ALPHA))
+    j, x = np.arange(1, j_max + 1), np.cos(np.radians(radius))
     tail = (eval_legendre(j - 1, x) - eval_legendre(j + 1, x)) / (2.0 * np.sqrt(2 * j + 1))
     return np.concatenate([[(1.0 - x) / 2.0], tail])
 

@@ -14,8 +14,8 @@ HIGHEST_DEGREE = 8192
 PLAIN_DEGREE = 2700
 """Degree to which the scaled recursion stays in range: its quotient reaches 10^565 at the pole."""
 
-DEGREES_PER_BLOCK = 32
-"""Degrees between two normalisations: values grow by less than 2^8 a degree, so by 2^256."""
+DEGREES_PER_BLOCK = 64
+"""Degrees between two normalisations: values grow by less than 2^8 a degree, so by 2^512."""
 
 _SEED = 2.0**-930
 """Where the recursion starts, about 1e-280 (Holmes & Featherstone, 2002); a power of two is exact.
