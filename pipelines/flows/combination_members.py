@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipelines import stored
 from pipelines.flows import finished_products, polar_maps
-from pipelines.flows.combination_spectra import Sources, weights_at
+from pipelines.flows.combination_spectra import Sources, placed, weights_at
 from pipelines.flows.finished_products import ProductSource
 from pipelines.flows.product_arrays import DENSITY_RATE, PARTS, SPECTRUM, labels_of
 from pipelines.kernels.gravity import harmonics, sphere
@@ -192,9 +192,8 @@ class Members:
         """Return some orders of a member, shape (2, J + 1, orders)."""
         altimetry = self.sources.altimetry_orders(orders).member(l)
         weight = weights_at(self.combination.open(), altimetry.shape, orders)
-        held = self.sources.gravimetry_members().member(k)[:, : self.j_max + 1, orders]
-        gravimetry = np.zeros(altimetry.shape)
-        gravimetry[:, : held.shape[1], : held.shape[2]] = held
+        held = self.sources.gravimetry_members().member(k)
+        gravimetry = placed(held, altimetry.shape, orders)
         return np.asarray(weight * gravimetry + (1.0 - weight) * altimetry)
 
     def _band(self, coefficients: FLOAT, y: FLOAT) -> FLOAT:

@@ -110,11 +110,15 @@ class WeighJob:
 
 def weights_at(group: zarr.Group, shape: tuple[int, ...], orders: slice) -> FLOAT:
     """Return the weights of gravimetry on coefficients (2, J + 1, orders), zero beyond its end."""
-    held = stored.read(group, "weight_gravimetry")
-    weight = np.zeros(shape)
-    part = held[:, :, orders]
-    weight[:, : part.shape[1], : part.shape[2]] = part
-    return weight
+    return placed(stored.read(group, "weight_gravimetry"), shape, orders)
+
+
+def placed(low: FLOAT, shape: tuple[int, ...], orders: slice) -> FLOAT:
+    """Return some orders of coefficients (..., 2, j + 1, j + 1) in a shape of more degrees."""
+    found = np.zeros(shape)
+    part = low[..., : shape[-2], orders]
+    found[..., : part.shape[-2], : part.shape[-1]] = part
+    return found
 
 
 @dataclass(frozen=True)
@@ -151,10 +155,8 @@ class CombineJob:
     def _gravimetry_orders(self, shape: tuple[int, ...], orders: slice) -> MixedEnsemble:
         """Return the members of gravimetry at some orders, zero beyond its degree."""
         members = self.sources.gravimetry_members()
-        padded = np.zeros((len(members.basis), *shape))
-        part = members.basis[:, :, : shape[1], orders]
-        padded[..., : part.shape[2], : part.shape[3]] = part
-        return MixedEnsemble(padded, members.mixing)
+        basis = placed(members.basis, (len(members.basis), *shape), orders)
+        return MixedEnsemble(basis, members.mixing)
 
 
 def moments(combined: Combination, weight: FLOAT) -> tuple[FLOAT, FLOAT]:

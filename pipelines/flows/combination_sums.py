@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
 from pipelines.flows.combination_arrays import SOURCES
-from pipelines.flows.combination_spectra import Sources, truncated, weights_at
+from pipelines.flows.combination_spectra import Sources, placed, truncated
 from pipelines.flows.spectra import order_blocks, read_orders, read_to_degree
 from pipelines.kernels.constants import KG_PER_GT
 from pipelines.kernels.gravity import combination, harmonics
 from pipelines.kernels.gravity.combination import Combination
 from pipelines.kernels.gravity.contribution import contribution, cumulative_power
-from pipelines.kernels.mixed_ensembles import MixedEnsemble
+from pipelines.kernels.mixed_ensembles import MixedEnsemble, mixed_mean
 
 if TYPE_CHECKING:
     import zarr
@@ -114,12 +114,12 @@ class RegionJob:
         spread[0, :top] = low[1].sum(axis=(0, 2))[:top]
         shares = np.zeros((len(SOURCES), j_max + 1))
         degrees = combination.house_degrees(j_max)
+        weighed = self._weighed_gravimetry(group, members)
         for orders in order_blocks(group, "mass_rate_coefficients"):
             combined = read_orders(group, "mass_rate_coefficients", orders)
             altimetry = read_orders(group, "altimetry_coefficients", orders)
-            weight = weights_at(group, combined.shape, orders)
-            by_altimetry = (1.0 - weight) * altimetry
-            for i, field in enumerate((combined - by_altimetry, by_altimetry, combined)):
+            by_gravimetry = placed(weighed, combined.shape, orders)
+            for i, field in enumerate((by_gravimetry, combined - by_gravimetry, combined)):
                 shares[i] += cumulative_power(field, degrees, j_max=j_max)
             for i, name in ((1, "altimetry"), (2, "mass_rate")):
                 mean = altimetry if i == 1 else combined
@@ -128,6 +128,13 @@ class RegionJob:
         stored.write(group, "degree_power", power)
         stored.write(group, "degree_power_spread", spread)
         stored.write(group, "cumulative_power_fraction", np.stack(contribution(*shares)))
+
+    def _weighed_gravimetry(self, group: zarr.Group, members: MixedEnsemble) -> FLOAT:
+        """Return what gravimetry adds to the mean, members counted as in it; to its last degree."""
+        weight = stored.read(group, "weight_gravimetry")
+        counts = stored.read(group, "member_weight").sum(axis=1)
+        low = truncated(members, weight.shape[-1] - 1)
+        return weight * mixed_mean(low.basis, low.mixing, counts / counts.sum())
 
 
 def _sums_of(basis: FLOAT, kernel: FLOAT) -> FLOAT:
