@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.figures import canvas
+from pipelines.figures.maps import extend
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FLOAT = NDArray[np.float64]
 
 DECADES = 4.0
 """Powers of ten below the largest coefficient that colours tell apart."""
+
+COLOURS = "magma_r"
 
 
 def triangle(coefficients: FLOAT, *, j_max: int) -> FLOAT:
@@ -55,7 +62,7 @@ def triangles(
     Parameters
     ----------
     means, spreads : mapping of str to ndarray, shape (2, J + 1, J + 1)
-        Mean coefficients and standard deviations of the members [kg m⁻² yr⁻¹].
+        Mean coefficients and standard deviations of the members [kg m⁻² yr⁻¹]; J may differ.
     j_max : int
         Highest degree shown.
     title : str
@@ -64,31 +71,66 @@ def triangles(
     Returns
     -------
     bytes
-        A PNG picture.
+        A PNG picture. Coefficients that are NaN or beyond J are grey within the triangle.
+
+    Raises
+    ------
+    pipelines.figures.canvas.FigureError
+        Coefficients of another shape, or spreads of other sensors than the means.
     """
     from matplotlib.colors import LogNorm
 
-    made = canvas.figure(9.0, 3.1 * len(means))
-    panels = made.subplots(len(means), 2, squeeze=False, sharex=True, sharey=True)
-    largest = max(float(np.abs(field).max()) for field in means.values())
+    canvas.check_names(spreads, means, what="spreads")
+    for name in means:
+        for held in (means[name], spreads[name]):
+            canvas.check_shapes({name: held}, (2, *(2 * held.shape[-1:])), what="coefficients")
+    columns = [[np.abs(triangle(by[name], j_max=j_max)) for name in means]
+               for by in (means, spreads)]  # fmt: skip
+    largest = max((float(np.nanmax(each, initial=0.0)) for each in columns[0]), default=0.0) or 1.0
     scale = LogNorm(largest * 10.0**-DECADES, largest)
-    shown = None
-    for row, name in enumerate(means):
-        for axes, field, what in zip(
-            panels[row], (means[name], spreads[name]), ("mean", "spread"), strict=True
-        ):
-            size = np.abs(triangle(field, j_max=j_max))
-            shown = axes.imshow(
-                np.where(size > 0.0, size, np.nan),
-                extent=(-j_max - 0.5, j_max + 0.5, j_max + 0.5, -0.5),
-                aspect="auto", cmap="magma_r", norm=scale, interpolation="nearest",
-            )  # fmt: skip
-            axes.set_title(f"({chr(97 + 2 * row + (what == 'spread'))}) {name}, {what}", loc="left")
-    for axes in panels[-1]:
-        axes.set_xlabel("order m (sines at negative orders)")
-    for axes in panels[:, 0]:
-        axes.set_ylabel("degree j")
-    made.suptitle(title)
-    if shown is not None:
-        made.colorbar(shown, ax=panels, label="kg m⁻² yr⁻¹", extend="both", shrink=0.7)
+    made = canvas.figure(canvas.PAGE, 0.95 + 2.35 * len(means))
+    panels = made.subplots(len(means), 2, squeeze=False, sharex=True, sharey=True)
+    for column, (fields, what) in enumerate(zip(columns, ("mean", "spread"), strict=True)):
+        for row, (name, size) in enumerate(zip(means, fields, strict=True)):
+            shown = _triangle(panels[row][column], size, scale)
+            text = f"{canvas.letter(2 * row + column)} {name}, {what}"
+            canvas.heading(panels[row][column], text)
+    made.suptitle(title, fontsize=9.5, color=canvas.INK)
+    _finish(made, panels, shown, np.concatenate([np.ravel(columns[0]), np.ravel(columns[1])]))
     return canvas.png(made)
+
+
+def _triangle(axes: Axes, size: FLOAT, scale: Any) -> Any:
+    """Draw one triangle; zero has the palest colour, NaN is grey, and outside it is white."""
+    from matplotlib.patches import Polygon
+
+    j_max = len(size) - 1
+    corners = [(0.0, -1.0), (j_max + 1.0, j_max + 0.5), (-j_max - 1.0, j_max + 0.5)]
+    inside = Polygon(corners, facecolor=canvas.MISSING, edgecolor=canvas.FAINT, linewidth=0.5,
+                     zorder=-1.0)  # fmt: skip
+    axes.add_patch(inside)
+    positive = np.maximum(size, scale.vmin / 2.0)
+    shown = axes.imshow(
+        np.ma.masked_invalid(positive), aspect="auto", cmap=COLOURS, norm=scale,
+        extent=(-j_max - 0.5, j_max + 0.5, j_max + 0.5, -0.5), interpolation="nearest",
+    )  # fmt: skip
+    axes.set_xlim(-j_max - 1.0, j_max + 1.0)
+    axes.set_ylim(j_max + 0.5, -1.5)
+    canvas.tidy(axes)
+    axes.grid(visible=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return shown
+
+
+def _finish(made: Any, panels: Any, shown: Any, sizes: FLOAT) -> None:
+    """Name the axes, and draw the colour bar that all panels share."""
+    for axes in panels[-1]:
+        axes.set_xlabel("sine  ←  order m  →  cosine", fontsize=8.5)
+        axes.xaxis.set_major_formatter(lambda order, _: f"{abs(order):.0f}")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("degree j", fontsize=8.5)
+    ends = extend(sizes, shown.norm.vmin, shown.norm.vmax)
+    bar = made.colorbar(shown, ax=panels, location="bottom", extend=ends, shrink=0.6, aspect=40)
+    bar.set_label("magnitude of a coefficient [kg m⁻² yr⁻¹]", fontsize=8)
+    bar.ax.tick_params(labelsize=7, width=0.5)
+    bar.outline.set_linewidth(0.5)

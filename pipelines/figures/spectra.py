@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,17 +14,35 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FLOAT = NDArray[np.float64]
-POWER = "power [kg² m⁻⁴ yr⁻²]"
-GRID = "#e3e7ea"
+POWER = "power of a degree [kg² m⁻⁴ yr⁻²]"
 
 DECADES = 8.0
-"""Powers of ten below the largest that are shown; rounding lies far below."""
+"""Powers of ten below the largest that are shown at most; rounding lies far below."""
 
 WINDOW = 5
 """Degrees either way that errors are averaged over; errors of single degrees scatter."""
 
+STEADY = 5
+"""Degrees in a row that one spread must be the larger; single degrees cross to and fro."""
 
-def degree_power(signal: NDArray[np.float64], spread: NDArray[np.float64], *, title: str) -> bytes:
+HALF_WAVES = 20_000.0
+"""Half the circumference of the Earth [km]: half a wave of degree j is that over j."""
+
+ROOM = 0.08
+"""Share of the width of an axis that a number needs."""
+
+STYLES: Mapping[str, Mapping[str, Any]] = {
+    "altimetry": {"color": canvas.BLUE, "linewidth": 2.6, "alpha": 0.55},
+    "retracker and fit": {"color": canvas.BLUE, "linestyle": "--"},
+    "density model": {"color": canvas.BLUE, "linestyle": ":", "linewidth": 1.8},
+    "gravimetry": {"color": canvas.RED, "linewidth": 2.6, "alpha": 0.55},
+    "trend coefficients": {"color": canvas.RED, "linestyle": "--"},
+    "GIA": {"color": canvas.RED, "linestyle": ":", "linewidth": 1.8},
+}
+"""How totals and parts of the spreads are drawn: the sensor's colour, wide lines for totals."""
+
+
+def degree_power(signal: FLOAT, spread: FLOAT, *, title: str) -> bytes:
     """Draw the power of the mean member and the variance of the members by degree.
 
     Sasgen et al. (2019), figure 1.
@@ -41,14 +59,16 @@ def degree_power(signal: NDArray[np.float64], spread: NDArray[np.float64], *, ti
     bytes
         A PNG picture.
     """
-    made = canvas.figure(7.0, 4.2)
+    canvas.check_shapes({"spread": spread}, np.shape(signal), what="power")
+    made = canvas.figure(canvas.PAGE, 3.9)
     axes = made.add_subplot()
-    degree = np.arange(len(signal))
-    axes.semilogy(degree, signal, color=canvas.BLUE, label="mean of the members")
-    axes.semilogy(degree, spread, color=canvas.RED, linestyle="--", label="spread of the members")
-    axes.set(title=title, xlabel="degree j", ylabel="power [kg² m⁻⁴ yr⁻²]")
-    axes.grid(visible=True, color="#e3e7ea", linewidth=0.6)
-    axes.legend(frameon=False)
+    _line(axes, signal, color=canvas.INK, label="mean of the members")
+    _line(axes, spread, color=canvas.INK, linestyle="--", label="spread of the members")
+    axes.set(xlabel="degree j", ylabel=POWER, yscale="log")
+    axes.set_xlim(0, len(signal) - 1)
+    _powers_of_ten(axes, (signal, spread))
+    _finish(axes, title)
+    axes.legend(frameon=False, fontsize=8)
     return canvas.png(made)
 
 
@@ -68,8 +88,8 @@ def sensors(
     ----------
     means, spreads : mapping of str to ndarray, shape (J + 1,)
         Power of the mean and variance of the members, by sensor [kg² m⁻⁴ yr⁻²].
-    components : mapping of str to ndarray, shape (J + 1,)
-        Parts of the variances, by what causes them [kg² m⁻⁴ yr⁻²].
+    components : mapping of str to ndarray, shape (components,)
+        Parts of the variances, by what causes them [kg² m⁻⁴ yr⁻²]; of any length each.
     taper : tuple of int
         Degrees between which gravimetry loses its weight.
     title : str
@@ -78,33 +98,86 @@ def sensors(
     Returns
     -------
     bytes
-        A PNG picture.
+        A PNG picture; degrees without a positive number leave gaps.
+
+    Raises
+    ------
+    pipelines.figures.canvas.FigureError
+        Spreads of other sensors or degrees than the means, or a taper that does not rise.
     """
-    made = canvas.figure(10.5, 4.6)
+    canvas.check_names(spreads, means, what="spreads")
+    shape = _first_shape(means)
+    for power, what in ((means, "power"), (spreads, "variances")):
+        canvas.check_shapes(power, shape, what=what)
+    if not 0 <= taper[0] <= taper[1]:
+        msg = f"found a taper from degree {taper[0]} to {taper[1]}, expected the lower one first"
+        raise canvas.FigureError(msg)
+    made = canvas.figure(canvas.PAGE, 4.3)
     left, right = made.subplots(1, 2)
-    for name, power in means.items():
-        _line(left, power, color=canvas.SENSORS[name], label=f"{name}, mean")
-        _line(left, spreads[name], color=canvas.SENSORS[name], label="spread", linestyle="--")
-    left.axvspan(*taper, color="#dfe5e9", zorder=0, label="taper")
-    equal = crossing(spreads["gravimetry"], spreads["altimetry"])
-    if equal is not None:
-        left.axvline(equal, color=canvas.INK, linewidth=0.9, linestyle=":")
-        left.text(equal, 0.02, f" equal spreads, degree {equal}", fontsize=8, rotation=90,
-                  transform=left.get_xaxis_transform(), ha="right")  # fmt: skip
-    left.set(title=f"(a) {title}", xlabel="degree j", ylabel=POWER, xscale="log")
-    left.set_xlim(1, max(len(power) for power in means.values()) - 1)
-    hues = ("#2166ac", "#67a9cf", "#1b7837", "#b2182b", "#ef8a62", "#762a83")
-    for hue, (name, power) in zip(hues, components.items(), strict=False):
-        _line(right, power, color=hue, label=name)
-    right.set(title="(b) what the spreads are made of", xlabel="degree j", ylabel=POWER)
-    right.set_xlim(0, taper[1])
-    for axes, drawn in ((left, (*means.values(), *spreads.values())), (right, components.values())):
-        axes.set_yscale("log")
-        top = max(float(np.max(power)) for power in drawn)
-        axes.set_ylim(top * 10.0**-DECADES, 10.0 * top)
-        axes.grid(visible=True, color=GRID, linewidth=0.6)
-        axes.legend(frameon=False, fontsize=8, ncols=2)
+    _power_panel(left, means, spreads, taper)
+    _component_panel(right, components, taper)
+    made.suptitle(title, fontsize=9.5, color=canvas.INK)
     return canvas.png(made)
+
+
+def _first_shape(arrays: Mapping[str, FLOAT]) -> tuple[int, ...]:
+    return next((np.shape(array) for array in arrays.values()), (0,))
+
+
+def _power_panel(
+    axes: Axes, means: Mapping[str, FLOAT], spreads: Mapping[str, FLOAT], taper: tuple[int, int]
+) -> None:
+    for name, power in means.items():
+        _line(axes, power, color=canvas.colour(name), label=name)
+    for name, power in spreads.items():
+        _line(axes, power, color=canvas.colour(name), linestyle=(0, (4, 1.6)))
+    shade = axes.axvspan(*taper, color=canvas.SHADE, zorder=0, label="taper")
+    lines = axes.get_lines()[: len(means)]
+    told = [*lines, *_equal(axes, spreads), *_line_styles(), shade]
+    axes.set(xlabel="degree j", ylabel=POWER, xscale="log", yscale="log")
+    _degrees_of_ten(axes, max(len(power) for power in means.values()) - 1)
+    _powers_of_ten(axes, (*means.values(), *spreads.values()))
+    _finish(axes, "(a) means and spreads", room=1.3 * ROOM)
+    _legend_below(axes, told)
+
+
+def _equal(axes: Axes, spreads: Mapping[str, FLOAT]) -> list[Any]:
+    """Draw a line where gravimetry becomes less certain than altimetry; return it, if any."""
+    if not {"gravimetry", "altimetry"} <= set(spreads):
+        return []
+    degree = crossing(spreads["gravimetry"], spreads["altimetry"])
+    if degree is None:
+        return []
+    return [axes.axvline(degree, color=canvas.INK, linewidth=0.8, linestyle=(0, (6, 2)),
+                         label=f"equal spreads: degree {degree}")]  # fmt: skip
+
+
+def _component_panel(axes: Axes, components: Mapping[str, FLOAT], taper: tuple[int, int]) -> None:
+    for n, (name, power) in enumerate(components.items()):
+        style = STYLES.get(name, {"color": canvas.PURPLE, "linestyle": (0, (n + 1, 1))})
+        there = bool(np.any(power > 0.0))
+        told = f"{name}, total" if name in canvas.SENSORS else name
+        _line(axes, power, label=told if there else f"{name}: none", **style)
+    axes.set(xlabel="degree j", yscale="log")
+    axes.set_xlim(0, max(taper[1], 1))
+    _powers_of_ten(axes, components.values(), last=taper[1])
+    _finish(axes, "(b) what the spreads are made of", room=1.3 * ROOM)
+    _legend_below(axes, axes.get_lines())
+
+
+def _line_styles() -> list[Any]:
+    """Return what a legend says of solid and dashed lines."""
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color=canvas.FAINT, linewidth=1.3, label="mean"),
+        Line2D([], [], color=canvas.FAINT, linewidth=1.3, linestyle=(0, (4, 1.6)), label="spread"),
+    ]
+
+
+def _legend_below(axes: Axes, lines: Iterable[Any]) -> None:
+    axes.legend(handles=list(lines), frameon=False, fontsize=7, ncols=2, loc="upper center",
+                bbox_to_anchor=(0.5, -0.14), columnspacing=1.6, handlelength=2.8)  # fmt: skip
 
 
 def crossing(rising: FLOAT, other: FLOAT) -> int | None:
@@ -117,15 +190,43 @@ def crossing(rising: FLOAT, other: FLOAT) -> int | None:
     """
     count = min(len(rising), len(other))
     above = rising[:count] > other[:count]
-    for degree in range(1, count - 4):
-        if above[degree : degree + 5].all():
+    for degree in range(1, count - STEADY + 1):
+        if above[degree : degree + STEADY].all():
             return degree
     return None
 
 
-def _line(axes: Axes, power: FLOAT, **style: str) -> None:
+def _line(axes: Axes, power: FLOAT, **style: Any) -> None:
     """Draw what is positive; degrees without power leave a gap on a logarithmic axis."""
-    axes.plot(np.arange(len(power)), np.where(power > 0.0, power, np.nan), linewidth=1.4, **style)  # type: ignore[arg-type]
+    drawn = np.where(power > 0.0, power, np.nan)
+    axes.plot(np.arange(len(power)), drawn, **{"linewidth": 1.3, **style})
+
+
+def _powers_of_ten(axes: Axes, drawn: Iterable[FLOAT], *, last: int | None = None) -> None:
+    """End a logarithmic axis at whole powers of ten around nearly all that is drawn."""
+    values = np.concatenate(
+        [[], *(power[1 : None if last is None else last + 1] for power in drawn)]
+    )
+    values = values[np.isfinite(values) & (values > 0.0)]
+    if not values.size:
+        return
+    high = float(values.max())
+    low = float(np.quantile(values[values > high * 10.0**-DECADES], 0.01))
+    axes.set_ylim(10.0 ** np.floor(np.log10(low)), 10.0 ** np.ceil(np.log10(1.05 * high)))
+
+
+def _degrees_of_ten(axes: Axes, last: int) -> None:
+    """End a logarithmic axis of degrees at 1 and ``last``, and write degrees in full."""
+    axes.set_xlim(1, max(last, 2))
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if t <= last]
+    axes.set_xticks(ticks, labels=[f"{tick}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def _finish(axes: Axes, title: str, *, room: float = ROOM) -> None:
+    canvas.tidy(axes)
+    canvas.heading(axes, title)
+    _half_waves(axes, room=room)
 
 
 def contribution(shares: Mapping[str, FLOAT], *, marks: Sequence[int], title: str) -> bytes:
@@ -145,26 +246,58 @@ def contribution(shares: Mapping[str, FLOAT], *, marks: Sequence[int], title: st
     Returns
     -------
     bytes
-        A PNG picture.
+        A PNG picture; a dashed line is drawn where two sensors add equally much.
+
+    Raises
+    ------
+    pipelines.figures.canvas.FigureError
+        Shares of different degrees.
     """
-    made = canvas.figure(7.0, 4.4)
+    canvas.check_shapes(shares, _first_shape(shares), what="shares")
+    made = canvas.figure(canvas.PAGE, 4.0)
     axes = made.add_subplot()
-    degree = np.arange(len(next(iter(shares.values()))))
+    last = len(next(iter(shares.values()))) - 1
     for name, share in shares.items():
-        axes.plot(degree, 100.0 * share, color=canvas.SENSORS[name], linewidth=1.8, label=name)
-    for mark in (m for m in marks if m <= degree[-1]):
-        axes.axvline(mark, color=canvas.FAINT, linewidth=0.7, linestyle=":")
-        for name, share in shares.items():
-            axes.annotate(f"{100.0 * share[mark]:.0f} %", (mark, 100.0 * share[mark]),
-                          textcoords="offset points", xytext=(-4, 4), ha="right", fontsize=8,
-                          color=canvas.SENSORS[name])  # fmt: skip
-    axes.set(title=title, xlabel="degree j", ylabel="share of the power up to degree j [%]")
-    axes.set_xlim(0, degree[-1])
-    axes.set_ylim(0, 100)
-    _half_waves(axes)
-    axes.grid(visible=True, color=GRID, linewidth=0.6)
-    axes.legend(frameon=False, loc="center right")
+        axes.plot(np.arange(last + 1), 100.0 * share, color=canvas.colour(name), linewidth=1.8,
+                  label=name)  # fmt: skip
+    for mark in sorted({m for m in marks if m <= last}):
+        _mark(axes, shares, mark, last)
+    _mark_equal(axes, shares)
+    axes.set(xlabel="degree j", ylabel="share of the power up to degree j [%]")
+    axes.set_xlim(0, last)
+    axes.set_ylim(-4, 104)
+    axes.set_yticks(range(0, 101, 20))
+    _finish(axes, title)
+    axes.legend(frameon=False, fontsize=8, loc="center right")
     return canvas.png(made)
+
+
+def _mark(axes: Axes, shares: Mapping[str, FLOAT], mark: int, last: int) -> None:
+    """Write the shares at a degree beside the curves, away from the middle."""
+    axes.axvline(mark, color=canvas.FAINT, linewidth=0.6, linestyle=":", zorder=1)
+    for name, share in shares.items():
+        at = 100.0 * float(share[mark])
+        if np.isfinite(at):
+            upper = at >= 50.0
+            side = "right" if mark > 0.9 * last else "left"
+            axes.plot([mark], [at], color=canvas.colour(name), marker="o", markersize=4,
+                      markeredgecolor="white", markeredgewidth=0.7, clip_on=False,
+                      zorder=4)  # fmt: skip
+            axes.annotate(f"{at:.0f} %", (mark, at), textcoords="offset points",
+                          xytext=(-5 if side == "right" else 5, -6 if upper else 6), ha=side,
+                          va="top" if upper else "bottom", fontsize=8, zorder=5,
+                          color=canvas.colour(name), path_effects=canvas.halo(2.0))  # fmt: skip
+
+
+def _mark_equal(axes: Axes, shares: Mapping[str, FLOAT]) -> None:
+    """Tell from which degree on altimetry adds more than gravimetry."""
+    if {"altimetry", "gravimetry"} <= set(shares):
+        equal = crossing(shares["altimetry"], shares["gravimetry"])
+        if equal is not None:
+            axes.axvline(equal, color=canvas.INK, linewidth=0.8, linestyle=(0, (6, 2)), zorder=1)
+            axes.text(equal, 0.03, f"equal, degree {equal}, {HALF_WAVES / equal:.0f} km ",
+                      fontsize=7, rotation=90, ha="right", va="bottom",
+                      transform=axes.get_xaxis_transform(), path_effects=canvas.halo())  # fmt: skip
 
 
 def error_by_degree(power: Mapping[str, FLOAT], *, title: str) -> bytes:
@@ -180,41 +313,89 @@ def error_by_degree(power: Mapping[str, FLOAT], *, title: str) -> bytes:
     Returns
     -------
     bytes
-        A PNG picture; lines are running means over eleven degrees.
+        A PNG picture; bold lines are running means over eleven degrees, thin ones single degrees.
+
+    Raises
+    ------
+    pipelines.figures.canvas.FigureError
+        Errors of different degrees.
     """
-    made = canvas.figure(7.0, 4.4)
+    canvas.check_shapes(power, _first_shape(power), what="errors")
+    made = canvas.figure(canvas.PAGE, 4.2)
     axes = made.add_subplot()
     for name, values in power.items():
-        style = {"color": canvas.SENSORS.get(name, canvas.FAINT)}
-        told = "true signal" if name == "signal" else f"error of {name}"
-        _line(axes, np.sqrt(running_mean(values)), label=told, **style)
-    axes.set(title=title, xlabel="degree j", xscale="log", yscale="log")
-    axes.set_ylabel("root of the power of a degree,\nmean of 11 degrees [kg m⁻² yr⁻¹]")
-    axes.set_xlim(1, max(len(values) for values in power.values()) - 1)
-    _half_waves(axes)
-    axes.grid(visible=True, color=GRID, linewidth=0.6)
-    axes.legend(frameon=False)
+        true = name == "signal"
+        colour, told = (
+            (canvas.INK, "true signal") if true else (canvas.colour(name), f"error of {name}")
+        )
+        _line(axes, np.sqrt(values), color=colour, linewidth=0.6, alpha=0.35)
+        _line(axes, np.sqrt(running_mean(values)), color=colour, label=told,
+              linewidth=1.2 if true else 2.0, linestyle=(0, (1, 1)) if true else "-")  # fmt: skip
+    axes.set(xlabel="degree j", xscale="log", yscale="log")
+    axes.set_ylabel("root of the power of a degree [kg m⁻² yr⁻¹]")
+    _degrees_of_ten(axes, max(len(values) for values in power.values()) - 1)
+    _finish(axes, title)
+    axes.legend(frameon=False, fontsize=8, title=f"means over {2 * WINDOW + 1} degrees",
+                title_fontsize=8, alignment="left")  # fmt: skip
     return canvas.png(made)
 
 
 def running_mean(values: FLOAT) -> FLOAT:
-    """Return means over a window that narrows towards both ends, shape (n,)."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
+    """Return means over a window that narrows towards both ends, shape (n,).
+
+    NaN stays, and is left out of the means beside it.
+
+    Examples
+    --------
+    >>> running_mean(np.array([0.0, 3.0, 6.0, np.nan, 9.0]))
+    array([0. , 3. , 4.5, nan, 9. ])
+    """
+    there = np.isfinite(values)
+    total, count = (
+        np.concatenate([[0.0], np.cumsum(each)]) for each in (np.where(there, values, 0.0), there)
+    )
     index = np.arange(len(values))
     reach = np.minimum(np.minimum(index, WINDOW), len(values) - 1 - index)
-    return np.asarray((total[index + reach + 1] - total[index - reach]) / (2 * reach + 1))
+    low, high = index - reach, index + reach + 1
+    means = (total[high] - total[low]) / np.maximum(count[high] - count[low], 1.0)
+    return np.where(there, means, np.nan)
 
 
-def _half_waves(axes: Axes) -> None:
+def _half_waves(axes: Axes, *, room: float) -> None:
     """Write half a wave in kilometres above the degrees."""
 
     def convert(value: ArrayLike) -> FLOAT:
-        return np.asarray(20_000.0 / np.maximum(np.asarray(value, dtype=np.float64), 1e-9))
+        return np.asarray(HALF_WAVES / np.maximum(np.asarray(value, dtype=np.float64), 1e-9))
 
     above = axes.secondary_xaxis("top", functions=(convert, convert))
-    above.set_xlabel("half a wave [km]")
-    ticks = [1000, 250, 133, 80, 60, 50, 40]
-    if axes.get_xscale() == "log":
-        ticks = [20_000, 4000, 1000, 400, 200, 80, 40]
-    above.set_ticks(ticks, labels=[f"{tick}" for tick in ticks])
+    above.set_xlabel("half a wave [km]", fontsize=7.5, color=canvas.GREY)
+    kept = _apart(np.array(_ROUND_KM), *axes.get_xlim(), room=room,
+                  log=axes.get_xscale() == "log")  # fmt: skip
+    above.set_ticks(kept, labels=[f"{tick:.0f}" for tick in kept])
     above.minorticks_off()
+    above.tick_params(labelsize=7, width=0.5, color=canvas.FAINT)
+    above.spines["top"].set(linewidth=0.6, color=canvas.FAINT)
+
+
+_ROUND_KM = (20_000, 5000, 2000, 1000, 500, 400, 300, 250, 200, 150, 133, 100, 80, 60, 50,
+             40, 30, 20, 10)  # fmt: skip
+
+
+def _apart(kilometres: FLOAT, first: float, last: float, *, room: float, log: bool) -> list[float]:
+    """Return half waves within an axis of degrees that leave room to write each, longest first.
+
+    Examples
+    --------
+    >>> _apart(np.array([20_000.0, 1000.0, 100.0, 90.0]), 0.0, 250.0, room=0.08, log=False)
+    [1000.0, 100.0]
+    """
+    degree = HALF_WAVES / kilometres
+    along = np.log(degree / max(first, 1.0)) / np.log(last / max(first, 1.0)) if log else (
+        degree - first) / (last - first)  # fmt: skip
+    kept: list[float] = []
+    edge = -1.0 if log else 0.05 - room
+    for at, tick in zip(along, kilometres, strict=True):
+        if -1e-9 <= at <= 1.0 + 1e-9 and at - edge >= room:
+            kept.append(float(tick))
+            edge = at
+    return kept
