@@ -7,8 +7,9 @@ ring radius r_i and a sector is, by Green's theorem, a sum over its edges::
     A = Σ_edges ∫ min(q(r), q_i) dλ,        dλ = (y dx − x dy) / r²
 
 Edges are broken where they cross rings and rays; on each piece ∫ q dλ is the integral of q / r²,
-which is all but constant, so a few Gauss points give it to the last digit. A pixel around the pole
-needs nothing special. Nothing is approximated but the arithmetic.
+which is all but constant, so a few Gauss points give it to the last digit. A pixel that holds the
+pole, inside or on its rim, has angles that do not cancel and so fills the rings below its edges.
+Nothing is approximated but the arithmetic.
 """
 
 import functools
@@ -24,17 +25,17 @@ from pipelines.kernels import geodesy
 FLOAT = NDArray[np.float64]
 INT = NDArray[np.int64]
 
-PIXELS_AT_ONCE = 100_000
-"""Pixels whose edges are broken together: about 200 MB."""
+PIXELS_AT_ONCE = 20_000
+"""Pixels whose edges are broken together: about 100 MB, more where many meridians cross them."""
 
 FARTHEST_M = 6.0e6
-"""Map radius to which areas are known [m], north of 40° S."""
+"""Map radius to which areas are known [m], 38° S."""
 
 _GAUSS = 4
 """Points per piece: q / r² varies by 1e-3 over a pixel of 100 km, so its 8th derivative is nil."""
 
-_NEGLIGIBLE = 1e-13
-"""Part of a pixel below which an overlap is rounding."""
+_NEGLIGIBLE = 1e-12
+"""Part of a pixel below which an overlap is rounding: q at 60° S is 1e5 pixels of 5 km wide."""
 
 
 class OverlapError(ValueError):
@@ -83,7 +84,7 @@ def area_per_radian(radius: FLOAT) -> FLOAT:
     Parameters
     ----------
     radius : ndarray, shape (...)
-        Map radius [m].
+        Map radius [m], up to ``FARTHEST_M``.
 
     Returns
     -------
@@ -114,38 +115,72 @@ def overlaps(
     Raises
     ------
     OverlapError
-        Part of a rectangle lies beyond the outermost ring.
+        Part of a rectangle lies beyond the outermost ring, or beyond ``FARTHEST_M``.
     """
-    count = (len(cells.radius) - 1) * cells.n_lon
-    if not left.size:
-        return scipy.sparse.csr_array((count, 0))
-    parts = [_block(left[s], right[s], bottom[s], top[s], cells) for s in _slices(left.size)]
-    return scipy.sparse.csr_array(scipy.sparse.hstack(parts, format="csr"))
+    parts = [shared for _, shared in overlap_blocks(left, right, bottom, top, cells)]
+    if not parts:
+        return scipy.sparse.csr_array(((len(cells.radius) - 1) * cells.n_lon, 0))
+    return scipy.sparse.csr_array(scipy.sparse.hstack(parts, format="csc"))
 
 
-def _slices(count: int) -> Iterator[slice]:
-    return (slice(i, i + PIXELS_AT_ONCE) for i in range(0, count, PIXELS_AT_ONCE))
+def overlap_blocks(
+    left: FLOAT,
+    right: FLOAT,
+    bottom: FLOAT,
+    top: FLOAT,
+    cells: Cells,
+    *,
+    pixels_at_once: int = PIXELS_AT_ONCE,
+) -> Iterator[tuple[slice, scipy.sparse.csc_array]]:
+    """Yield the overlaps of some rectangles after the other, for cells too many to hold.
+
+    Rectangles are all checked before the first is overlaid. Blocks are columns of one matrix and
+    hold no more than their own overlaps, so memory is that of one block.
+
+    Parameters
+    ----------
+    left, right, bottom, top, cells
+        As for :func:`overlaps`.
+    pixels_at_once : int
+        Rectangles in a block.
+
+    Yields
+    ------
+    where : slice
+        Rectangles of the block.
+    shared : csc_array, shape (n_lat · n_lon, block)
+        Areas [m²].
+
+    Raises
+    ------
+    OverlapError
+        As :func:`overlaps`.
+    """
+    _require_inside(left, right, bottom, top, cells)
+    inside = (len(cells.radius) - 1) * cells.n_lon
+    for start in range(0, left.size, pixels_at_once):
+        s = slice(start, min(start + pixels_at_once, left.size))
+        areas = _block(left[s], right[s], bottom[s], top[s], cells)
+        shared = scipy.sparse.csc_array(areas[:inside])
+        total = np.asarray(areas.sum(axis=0)).ravel()
+        shared.data *= np.abs(shared.data) > _NEGLIGIBLE * np.repeat(total, np.diff(shared.indptr))
+        shared.eliminate_zeros()
+        yield s, shared
 
 
 def _block(
     left: FLOAT, right: FLOAT, bottom: FLOAT, top: FLOAT, cells: Cells
-) -> scipy.sparse.csr_array:
-    """Return the overlaps of some rectangles."""
+) -> scipy.sparse.csc_array:
+    """Return the overlaps of some rectangles, with a last row of cells for what lies beyond."""
     corner_x = np.stack([left, left, right, right], axis=1)
     corner_y = np.stack([bottom, top, top, bottom], axis=1)
     pieces = _pieces(corner_x, corner_y, cells)
-    around_pole = (left < 0.0) & (right > 0.0) & (bottom < 0.0) & (top > 0.0)
+    # The rim counts: an edge through the pole has no angle, and the others do not reach down to it.
+    holds_pole = (left <= 0.0) & (right >= 0.0) & (bottom <= 0.0) & (top >= 0.0)
     lowest = np.full(left.size, len(cells.radius), dtype=np.int64)
     np.minimum.at(lowest, pieces.owner, pieces.row)
-    lowest[around_pole] = 0
-    areas = _assemble(pieces, lowest, cells, left.size)
-    _require_inside(areas, cells)
-    inside = areas[: (len(cells.radius) - 1) * cells.n_lon].tocsc()
-    total = np.asarray(areas.sum(axis=0)).ravel()
-    kept = np.abs(inside.data) > _NEGLIGIBLE * np.repeat(total, np.diff(inside.indptr))
-    inside.data *= kept
-    inside.eliminate_zeros()
-    return scipy.sparse.csr_array(inside)
+    lowest[holds_pole] = 0
+    return _assemble(pieces, lowest, cells, left.size)
 
 
 class _Pieces(NamedTuple):
@@ -174,7 +209,8 @@ def _pieces(corner_x: FLOAT, corner_y: FLOAT, cells: Cells) -> _Pieces:
     e, t0, t1 = e[long], t0[long], t1[long]
     x0, y0 = x[e] + t0 * dx[e], y[e] + t0 * dy[e]
     x1, y1 = x[e] + t1 * dx[e], y[e] + t1 * dy[e]
-    angle = np.arctan2(y0 * x1 - x0 * y1, x0 * x1 + y0 * y1)
+    # cross · (t1 − t0) is y0 x1 − x0 y1 without its cancellation, which q would multiply by 1e5.
+    angle = np.arctan2(cross[e] * (t1 - t0), x0 * x1 + y0 * y1)
     middle_x, middle_y = (x0 + x1) / 2.0, (y0 + y1) / 2.0
     row = np.searchsorted(cells.radius, np.hypot(middle_x, middle_y), side="right") - 1
     turn = np.arctan2(middle_x, middle_y) / (2.0 * np.pi) % 1.0
@@ -248,9 +284,10 @@ def _expanded(first: INT, last: INT) -> tuple[INT, INT]:
     return index, np.arange(index.size) - before[index] + first[index]
 
 
-def _assemble(pieces: _Pieces, lowest: INT, cells: Cells, count: int) -> scipy.sparse.csr_array:
+def _assemble(pieces: _Pieces, lowest: INT, cells: Cells, count: int) -> scipy.sparse.csc_array:
     """Sum what every piece adds to its own ring and to the rings between it and the pole."""
-    q = np.append(area_per_radian(cells.radius), np.inf)
+    # Rings beyond all pixels may reach farther than areas are known; they are not used.
+    q = area_per_radian(np.minimum(cells.radius, FARTHEST_M))
     own = pieces.area - q[pieces.row] * pieces.angle
     index, ring = _expanded(lowest[pieces.owner], pieces.row)
     full = (q[ring + 1] - q[ring]) * pieces.angle[index]
@@ -259,17 +296,33 @@ def _assemble(pieces: _Pieces, lowest: INT, cells: Cells, count: int) -> scipy.s
     owner = np.concatenate([pieces.owner, pieces.owner[index]])
     value = np.concatenate([own, full])
     shape = (len(cells.radius) * cells.n_lon, count)
-    return scipy.sparse.csr_array(
+    return scipy.sparse.csc_array(
         scipy.sparse.coo_array((value, (row * cells.n_lon + column, owner)), shape=shape)
     )
 
 
-def _require_inside(areas: scipy.sparse.csr_array, cells: Cells) -> None:
-    beyond = float(areas[(len(cells.radius) - 1) * cells.n_lon :].sum())
-    whole = float(areas.sum())
-    if abs(beyond) > 1e-9 * whole:
+def _require_inside(left: FLOAT, right: FLOAT, bottom: FLOAT, top: FLOAT, cells: Cells) -> None:
+    farthest = np.hypot(np.maximum(-left, right), np.maximum(-bottom, top))
+    reach = float(np.max(farthest, initial=0.0))
+    edge = float(cells.radius[-1])
+    if reach > FARTHEST_M:
         msg = (
-            f"{beyond / 1e6:.6g} km² of {whole / 1e6:.6g} km² lie north of the cells, whose edge "
-            f"has the map radius {cells.radius[-1] / 1e3:.1f} km; move the northern edge"
+            f"pixels reach the map radius {reach / 1e3:.1f} km; areas are known to "
+            f"{FARTHEST_M / 1e3:.0f} km, 38° S: leave the pixels beyond it out of the wanted ones"
+        )
+        raise OverlapError(msg)
+    far = np.flatnonzero(farthest > edge)
+    if not far.size:
+        return
+    rings = Cells(np.array([0.0, edge]), 1)
+    areas = _block(left[far], right[far], bottom[far], top[far], rings).toarray()
+    crossing = areas[1] > _NEGLIGIBLE * areas.sum(axis=0)
+    if crossing.any():
+        latitude, _ = geodesy.inverse_polar_stereographic(np.array(reach), np.array(0.0))
+        msg = (
+            f"{areas[1].sum() / 1e6:.6g} km² of {np.count_nonzero(crossing)} pixels lie north of "
+            f"the cells, whose edge has the map radius {edge / 1e3:.1f} km; the pixels reach "
+            f"{reach / 1e3:.1f} km, geodetic latitude {float(latitude):.2f}°: move the northern "
+            "edge there, or leave these pixels out of the wanted ones"
         )
         raise OverlapError(msg)

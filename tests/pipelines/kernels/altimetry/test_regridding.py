@@ -14,6 +14,7 @@ from pipelines.kernels.altimetry.regridding import (
     resample,
 )
 from pipelines.kernels.constants import MEAN_RADIUS
+from pipelines.kernels.gravity import sphere
 from pipelines.kernels.gravity.cap_grid import cap_grid
 from pipelines.kernels.gravity.cap_transform import CapTransform
 
@@ -68,6 +69,89 @@ def test_a_uniform_layer_is_uniform_but_for_the_sphere() -> None:
     # The closed form cancels to 1e-16 / 1e-4 in the row at the pole.
     np.testing.assert_allclose(found, np.broadcast_to(expected[:, None], found.shape), rtol=1e-10)
     assert 0.9950 < found[0, 0] < 0.9965
+
+
+@pytest.mark.parametrize(("reading", "at_pole"), [("geocentric", 0.99553), ("geographic", 1.00900)])
+def test_density_on_the_sphere_departs_as_its_area_does(reading: str, at_pole: float) -> None:
+    """With mean radius R, (b / R)² seen from the centre, or (a² / b)² / R² by curvature."""
+    operator = conservative(X, Y, GRID, reading=reading, wanted=INSIDE)
+    layer = np.ones(INSIDE.shape)
+
+    found = operator.apply(layer)
+
+    assert found[0] == pytest.approx(np.full(GRID.n_lon, at_pole), abs=2e-5)
+    assert (found @ np.ones(GRID.n_lon)) @ operator.sphere_areas == pytest.approx(
+        operator.mass(layer), rel=1e-13
+    )
+    np.testing.assert_allclose(found[0], operator.true_areas[0] / operator.sphere_areas[0])
+
+
+def test_no_mass_is_lost_at_a_pole_between_pixels_wider_than_the_first_ring() -> None:
+    x = (np.arange(40) - 19.5) * 5e3
+    fine = cap_grid(0.04, north=-88.0)
+
+    operator = conservative(x, x, fine)
+
+    areas = geodesy.cell_areas(*np.meshgrid(x, x), 5e3).ravel()
+    # Areas by the scale at the centre are 6e-8 too large.
+    np.testing.assert_allclose(operator.pixel_areas, areas, rtol=1e-7)
+
+
+def test_bilinear_says_what_it_loses() -> None:
+    x, y = np.meshgrid(X, Y)
+    width, step = 500e3, 0.2
+    hill = np.exp(-(np.hypot(x, y) ** 2) / width**2)
+
+    lost = bilinear(X, Y, cap_grid(step, north=-60.0)).lost_mass(hill) / OPERATOR.mass(hill)
+
+    # True density is taken for that of the sphere; and the midpoint rule adds h² / 12 of the slope
+    # of its integrand at the pole, which is h² / (12 width²) of a round hill.
+    areas = geodesy.cell_areas(x, y, 50e3)
+    latitude, _ = geodesy.inverse_polar_stereographic(x, y)
+    angles = sphere.solid_angle(areas, latitude, reading="geocentric")
+    surface = 1.0 - (hill * MEAN_RADIUS**2 * angles).sum() / (hill * areas).sum()
+    step_on_map = 0.973 * np.radians(step) * MEAN_RADIUS
+    assert -0.0045 < surface < -0.0044
+    assert lost == pytest.approx(surface - step_on_map**2 / (12 * width**2), abs=2e-5)
+    assert abs(OPERATOR.lost_mass(hill)) < 1e-13 * OPERATOR.mass(hill)
+
+
+def test_regions_cover_their_area_and_weigh_what_lies_on_them() -> None:
+    x, y = np.meshgrid(X, Y)
+    labels = np.where(INSIDE, np.where(x > 0.2 * y, 2, 0), -1)
+
+    true = OPERATOR.area_fractions(labels, n_regions=3)
+    sphere = OPERATOR.area_fractions(labels, n_regions=3, surface="sphere")
+
+    assert true.shape == (3, len(GRID.latitude), GRID.n_lon)
+    areas = np.bincount(labels[INSIDE], weights=OPERATOR.pixel_areas, minlength=3)
+    np.testing.assert_allclose(true.sum(axis=(1, 2)), areas, rtol=1e-13)
+    assert not true[1].any()
+    # Cells within the pixels are covered, whichever way they are divided.
+    covered = np.broadcast_to(OPERATOR.sphere_areas[:10, None], (10, GRID.n_lon))
+    np.testing.assert_allclose(sphere.sum(axis=0)[:10], covered, rtol=1e-11)
+    # A uniform layer weighs its true areas, except on cells that the ice covers in part.
+    inner = (OPERATOR.apply(np.ones(INSIDE.shape)) * sphere)[:, :10].sum(axis=(1, 2))
+    np.testing.assert_allclose(inner, true[:, :10].sum(axis=(1, 2)), rtol=1e-11)
+
+
+def test_regions_of_other_pixels_are_refused() -> None:
+    labels = np.where(INSIDE, 0, -1)
+    with pytest.raises(RegriddingError, match="bilinear sampling shares no areas"):
+        bilinear(X, Y, GRID).area_fractions(labels, n_regions=1)
+    with pytest.raises(RegriddingError, match=r"labels of shape \(2,\)"):
+        OPERATOR.area_fractions(np.zeros(2, dtype=int), n_regions=1)
+    with pytest.raises(RegriddingError, match=r"labels run from -1 to 0, expected −1 .none. to -1"):
+        OPERATOR.area_fractions(labels, n_regions=0)
+    labels[0, 0] = 0
+    with pytest.raises(RegriddingError, match=r"1 of .* labelled pixels are not wanted"):
+        OPERATOR.area_fractions(labels, n_regions=1)
+
+
+def test_no_ice_is_no_mass() -> None:
+    operator = conservative(X, Y, GRID, wanted=np.zeros(INSIDE.shape, dtype=bool))
+
+    assert not operator.apply(np.full((2, *INSIDE.shape), np.nan)).any()
 
 
 def test_pixels_may_run_either_way() -> None:
