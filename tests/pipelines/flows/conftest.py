@@ -26,7 +26,7 @@ from stac.ingest import ingest
 MONTHS, DEGREE = 48, 30
 RESULT_DEGREE = 60
 SPACING_KM = 40.0
-PERIOD = (dt.date(2011, 2, 1), dt.date(2015, 1, 31))
+PERIOD = (dt.date(2011, 2, 1), dt.date(2013, 1, 31))
 COLLECTIONS = {
     "grace-l2": ("gravity", "months"),
     "degree-one": ("degree_one", "degree-one"),
@@ -290,6 +290,7 @@ def products(
     done = Products(folder, altimetry_catalogue)
     two_models = changed(
         run_document(str(gravity), "gravimetry"),
+        period=[day.isoformat() for day in PERIOD],
         inputs={"gia": ["gia", "gia-weaker"]},
     )
     two_models["gravimetry"]["batch"] = 64

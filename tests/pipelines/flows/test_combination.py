@@ -576,13 +576,13 @@ def test_products_by_other_regions_are_refused(document: Document, tmp_path: Pat
 
 
 def test_products_of_another_period_are_refused(document: Document, tmp_path: Path) -> None:
-    document["period"] = ["2012-02-01", "2015-01-31"]
+    document["period"] = ["2011-08-01", "2013-01-31"]
 
-    refused(document, tmp_path, "rates of 2011-02-01 to 2015-01-31, the run 2012-02-01")
+    refused(document, tmp_path, "rates of 2011-02-01 to 2013-01-31, the run 2011-08-01")
 
 
 def test_products_some_days_off_are_noted(document: Document, tmp_path: Path) -> None:
-    document["period"] = ["2011-02-01", "2015-01-15"]
+    document["period"] = ["2011-02-01", "2013-01-15"]
 
     assert len(plan_of(document, tmp_path).notes) == 2
 
