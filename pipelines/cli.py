@@ -36,3 +36,6 @@ for command in (
     status_command,
 ):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main()

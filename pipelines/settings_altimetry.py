@@ -80,6 +80,7 @@ class AltimetryChoices:
     quadrature: Literal["cell", "fejer", "exact"] = "cell"
     regridding: Literal["conservative", "bilinear"] = "conservative"
     gaps: Literal["refuse", "union", "each"] = "refuse"
+    largest_rate_m_per_yr: Annotated[float, Bounds("a rate in m/yr", 0.1, 1e6)] = 100.0
     gap_filling: GapFilling = field(default_factory=GapFilling)
     fits: Fits = field(default_factory=Fits)
     density: Densities = field(default_factory=Densities)

@@ -115,6 +115,7 @@ def _compared(
     rows = {name: reporting.region_rows(ran[name].plan.output) for name in shown}
     true = world.basin_mass_rates()
     header, lines = truth.side_by_side(true, rows)
+    click.echo("Mass change [Gt/yr] with one standard deviation beside it:")
     columns.show(header, lines, numbers=header[1:])
     click.echo("\n".join(truth.explanation(j_max=J_MAX)))
     seen = truth.seen_mass_rates(world, ran["gravimetry"].plan.output, j_max=J_MAX)
@@ -134,6 +135,7 @@ def _errors_by_scale(world: Antarctica, place: Place, shown: list[str]) -> list[
     path = object_store.join(place.output, "error_by_degree.png")
     object_store.write_bytes(path, truth_by_degree.figure(errors))
     table = truth_by_degree.by_scale(errors)
+    click.echo(truth_by_degree.CAPTION)
     columns.show(truth_by_degree.HEADER, truth_by_degree.cells(table),
                  numbers=truth_by_degree.HEADER)  # fmt: skip
     click.echo(f"Errors by degree are drawn in {path}")

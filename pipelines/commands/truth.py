@@ -160,8 +160,8 @@ def cells(compared: Sequence[Compared]) -> list[tuple[str, ...]]:
 def explanation(*, j_max: int) -> Iterator[str]:
     """Yield what the columns mean for fields of degree ``j_max``."""
     yield from (
-        "Mass change in Gt/yr; sigma is one standard deviation.",
-        "Gravimetry alone is told as it is:",
+        "Sigma of altimetry is mostly that of density; members are choices, not measurements.",
+        "Gravimetry alone is told as it is, without its ocean buffer:",
         f"A field of degree {j_max} cannot tell apart what is closer than {20_000 / j_max:.0f} km:",
         "mass of a basin shows partly in its neighbours and in the sea, which sigma does not hold.",
         "The noise is striped and the members take coefficients as independent, as the paper does:",

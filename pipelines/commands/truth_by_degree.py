@@ -19,6 +19,13 @@ TRUTH_SPACING_KM = 10.0
 HALF_WAVES_KM = (4000, 2000, 1000, 500, 333, 200, 133, 80, 40)
 """Scales that are told: errors of everything longer than that, 20 000 km / degree."""
 
+CAPTION = (
+    "Everything longer than a scale, root mean square over the sphere [kg m-2 yr-1]:\n"
+    "the true signal, and the error of each. Where altimetry hardly counts, beyond 1000 km,\n"
+    "one world may leave the combination a little worse than gravimetry; below, it is the best."
+)
+"""What the table of errors shows."""
+
 HEADER = ("scale_km", "signal", "gravimetry", "altimetry", "combination")
 """Columns of the table; root mean squares over the sphere, kg m-2 yr-1."""
 

@@ -80,6 +80,9 @@ def _layout(run: Run, found: inputs.AltimetryInputs) -> arrays.Layout:
         ice=choices.density.ice,
         mean=choices.density.mean,
     )
+    names = density.field_names(len(labels), choices.density.models)
+    # Stored rates are those of ice, so that the basis has one unit and the mixing none.
+    mixed[:, [name.startswith("h:") for name in names]] /= choices.density.ice
     grid = spectrum.grid_of(choices.cells)
     x, y = polar_maps.axes(choices.map.spacing_km)
     raster = fits.raster_of(run, found)
@@ -91,6 +94,7 @@ def _layout(run: Run, found: inputs.AltimetryInputs) -> arrays.Layout:
         models=choices.density.models,
         members=tuple(f"{label}:{model}" for model in choices.density.models for label in labels),
         mixing=mixed,
+        fields=names,
         regions=regions.region_names(contracts.open_regions(found.regions)),
         x_grid=found.x,
         y_grid=found.y,
@@ -199,7 +203,7 @@ def _reading(
         return fits.stages(run, found, layout, Stage(
             "read", common, ByKind(first), kernel_bytes, 20.0, about, common))  # fmt: skip
     members = {member.key: member for member in found.members}
-    first["read"] = heights.ReadJob(members)
+    first["read"] = heights.ReadJob(members, choices.largest_rate_m_per_yr)
     read = tuple(key.replace("height", "read") for key in members)
     return (
         Stage("read", (*common, *read), ByKind(first), kernel_bytes, 1.5, about, (*common, *read)),

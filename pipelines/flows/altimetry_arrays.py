@@ -39,6 +39,7 @@ class Layout:
     models: tuple[str, ...]
     members: tuple[str, ...]
     mixing: FLOAT
+    fields: tuple[str, ...]
     regions: tuple[str, ...]
     x_grid: FLOAT
     y_grid: FLOAT
@@ -159,6 +160,8 @@ def create(group: zarr.Group, *, layout: Layout) -> None:
         coordinate(group, name, (name,), np.arange(layout.j_max + 1), {"units": "1"})
     about = {"units": "1", "long_name": "members as sums of the basis fields"}
     coordinate(group, "mixing", ("member", "basis"), layout.mixing, about)
+    labels(group, "part", ("C", "S"))
+    labels(group, "basis", layout.fields)
     labels(group, "height", layout.heights)
     labels(group, "member", layout.members)
     labels(group, "region", layout.regions)

@@ -60,6 +60,7 @@ class ReadJob:
     """``read/3``: the measured rates of one gridded member."""
 
     members: Mapping[str, Member]
+    largest: float
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Copy one member into the product; missing stays missing."""
@@ -69,8 +70,21 @@ class ReadJob:
             raise KeyFailed(msg)
         # One field, 10 MB.
         rate = member.source.read(lambda data: data.elevation_rate[member.position].values)
+        self._require_plausible(member, rate)
         stored.write(group, "elevation_rate_measured", rate, member.index)
         return Receipt(key, "done", inputs=(member.source.id,))
+
+    def _require_plausible(self, member: Member, rate: FLOAT) -> None:
+        """Refuse what no ice sheet does: fill values that a file does not declare, wrong units."""
+        beyond = np.abs(rate[np.isfinite(rate)]) > self.largest
+        if beyond.any():
+            msg = (
+                f"{member.label}: {int(beyond.sum())} of {beyond.size} rates are beyond "
+                f"{self.largest:g} m/yr (from {np.nanmin(rate):g} to {np.nanmax(rate):g}): a fill "
+                "value that the file does not declare, or another unit? Mend and ingest the file, "
+                "or raise altimetry.largest_rate_m_per_yr"
+            )
+            raise KeyFailed(msg)
 
 
 @dataclass(frozen=True)

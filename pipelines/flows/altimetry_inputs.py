@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipelines.flows import catalogue_inputs
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError, Source, input_item, source_of
 from pipelines.kernels import geodesy
+from pipelines.kernels.constants import DAYS_PER_YEAR
 from pipelines.lifecycle import InputItem
 from stac import contracts
 from stac.catalogue import Catalogue, open_catalogue
@@ -106,6 +107,8 @@ def resolve(run: Run) -> AltimetryInputs:
     _require_density_fields(run, named)
     gridded = _kind_of(rates) == RATES
     members, dimensions, x, y = _gridded(rates) if gridded else _fitted(run, named["grounded_ice"])
+    if not gridded:
+        rates = _granules_in_period(run, rates)
     _require_carried(run, x, named["grounded_ice"])
     roles = [("elevation_rate", item) for item in rates] + list(named.items())
     return AltimetryInputs(
@@ -237,6 +240,33 @@ def _period_notes(run: Run, items: Sequence[pystac.Item]) -> list[str]:
         if shift > dt.timedelta(0):
             notes.append(f"{item.id}: rates of {found[0]} to {found[1]}, {asked}")
     return notes
+
+
+def _granules_in_period(run: Run, items: Sequence[pystac.Item]) -> list[pystac.Item]:
+    """Return the granules that touch the period; refuse a record too short for any pixel."""
+    first, last = (day.isoformat() for day in run.period)
+    days = [
+        (str(item.properties["start_datetime"])[:10], str(item.properties["end_datetime"])[:10])
+        for item in items
+    ]
+    chosen = [i for i, (start, end) in enumerate(days) if start <= last and end >= first]
+    if not chosen:
+        found = f"{min(start for start, _ in days)} to {max(end for _, end in days)}"
+        msg = (
+            f"period {first} to {last}: none of {len(items)} granules is of it, they are of "
+            f"{found}; change the period, or ingest others"
+        )
+        raise InputError(msg)
+    begins, ends = min(days[i][0] for i in chosen), max(days[i][1] for i in chosen)
+    years = (dt.date.fromisoformat(ends) - dt.date.fromisoformat(begins)).days / DAYS_PER_YEAR
+    if years < run.choices.fits.least_years:
+        msg = (
+            f"altimetry.fits.least_years: granules of {begins} to {ends} span {years:.2f} years, "
+            f"but a pixel needs {run.choices.fits.least_years:g}, so that none can be fitted; "
+            "ingest a longer record, or lower it"
+        )
+        raise InputError(msg)
+    return [items[i] for i in chosen]
 
 
 def _require_carried(run: Run, x: FLOAT, grounded: pystac.Item) -> None:

@@ -66,6 +66,8 @@ class RowJob:
             if first <= member < first + self.per_key and (name != "constant" or first == 0):
                 rate = stored.read(group, "elevation_rate", member)
                 field = density.basis_field(name, rate, fields["density"], fields["constant"])
+                if name.startswith("h:"):
+                    field = self.choices.density.ice * field
                 self._write(group, index, operator.apply(field))
                 count += 1
         return Receipt(key, "done", note=f"{count} fields on rows of cells")

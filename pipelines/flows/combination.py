@@ -31,7 +31,7 @@ from pipelines.flows import combination_sums as sums
 from pipelines.flows import polar_maps, regions
 from pipelines.flows.catalogue_inputs import source_of
 from pipelines.flows.planning import planned
-from pipelines.flows.product_arrays import PARTS
+from pipelines.flows.product_arrays import PARTS, labels_of
 from pipelines.kernels import transects
 from pipelines.lifecycle import MIB, ByKind, Plan, Stage
 
@@ -93,6 +93,7 @@ def _layout(
         orders=min(ORDERS_PER_CHUNK, found.altimetry_degree + 1),
         gravimetry_members=stored.array(gravimetry, "mass_rate_perturbation").shape[0] * models,
         altimetry_members=stored.array(altimetry, "mixing").shape[0],
+        altimetry_labels=labels_of(altimetry, "member"),
         quantiles=choices.quantiles,
         regions=found.region_names,
         x=x,

@@ -42,6 +42,7 @@ class Layout:
     orders: int
     gravimetry_members: int
     altimetry_members: int
+    altimetry_labels: tuple[str, ...]
     quantiles: tuple[float, ...]
     regions: tuple[str, ...]
     x: FLOAT
@@ -167,6 +168,8 @@ def create(group: zarr.Group, *, layout: Layout) -> None:
         coordinate(group, "quantile", ("quantile",), values, {"units": "1"})
     distance = np.arange(layout.transect_points) * layout.transect_spacing_m
     coordinate(group, "distance", ("distance",), distance, {"units": "m"})
+    labels(group, "part", ("C", "S"))
+    labels(group, "altimetry_member", layout.altimetry_labels)
     labels(group, "region", layout.regions)
     labels(group, "source", SOURCES)
     labels(group, "correction", CORRECTION)

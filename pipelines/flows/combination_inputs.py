@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipelines import stored
 from pipelines.flows import catalogue_inputs, finished_products
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError, input_item
@@ -62,6 +64,7 @@ def resolve(run: Run) -> CombinationInputs:
     _require_same_ice(run, altimetry, input_item("grounded_ice", grounded))
     _require_same_latitude(gravimetry, altimetry)
     _require_spread(altimetry)
+    _require_finite(gravimetry, altimetry)
     polygons = (("regions", regions), ("grounded_ice", grounded))
     return CombinationInputs(
         items=(
@@ -99,6 +102,17 @@ def _require_spread(altimetry: Finished) -> None:
             "would take all the weight; run altimetry with several rates or density models"
         )
         raise InputError(msg)
+
+
+def _require_finite(*products: Finished) -> None:
+    """Refuse a product whose totals are missing: some of its keys failed."""
+    for product in products:
+        if np.isnan(stored.read(product.source.open(), "region_mass_rate")).any():
+            msg = (
+                f"inputs.{product.role}: {product.source.address} lacks mass rates of some "
+                "regions; see its receipts.jsonl for what failed, mend it and run it again"
+            )
+            raise InputError(msg)
 
 
 def _same_regions(run: Run, gravimetry: Finished, altimetry: Finished) -> tuple[str, ...]:
@@ -148,7 +162,8 @@ def _usable_degree(run: Run, gravimetry: Finished, altimetry: Finished) -> int:
     """Return the degree where gravimetry's weight ends; both products must reach it."""
     wanted = run.choices.taper.degree
     held = {
-        "gravimetry": int(gravimetry.run["gravimetry"]["result_degree"]),
+        # Not the degree of the result: beyond that of the months there is only what leaks.
+        "gravimetry": int(gravimetry.run["gravimetry"]["j_max"]),
         "altimetry": int(altimetry.run["altimetry"]["j_max"]),
     }
     for role, degree in held.items():

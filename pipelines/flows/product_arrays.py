@@ -18,6 +18,9 @@ PARTS = 2
 SPECTRUM = ("part", "degree", "order")
 """Dimensions of spherical-harmonic coefficients."""
 
+POLAR_DIMS = (("y", "x"), ("y_grid", "x_grid"), ("y_pixel", "x_pixel"))
+"""Dimensions of arrays that lie in EPSG:3031."""
+
 DENSITY_RATE = "kg m-2 yr-1"
 """Unit of rates of surface mass density."""
 
@@ -68,7 +71,7 @@ def create(group: zarr.Group, arrays: Iterable[Array], attributes: dict[str, Any
     group.attrs.update({"Conventions": "CF-1.11", **attributes})
     for array in arrays:
         about: dict[str, Any] = {"units": array.unit, "long_name": array.long_name}
-        if array.dims[-2:] == ("y", "x"):
+        if array.dims[-2:] in POLAR_DIMS:
             about["grid_mapping"] = "crs"
         group.create_array(
             array.name,
@@ -114,8 +117,13 @@ def labels(group: zarr.Group, name: str, names: Sequence[str]) -> None:
     """
     if names:
         meanings = " ".join(names)
-        attributes: dict[str, Any] = {"flag_meanings": meanings, "long_name": f"{name} index"}
-        coordinate(group, name, (name,), np.arange(len(names), dtype="int32"), attributes)
+        values = np.arange(len(names), dtype="int32")
+        attributes: dict[str, Any] = {
+            "flag_values": values.tolist(),
+            "flag_meanings": meanings,
+            "long_name": f"{name} index",
+        }
+        coordinate(group, name, (name,), values, attributes)
 
 
 def labels_of(group: zarr.Group, name: str) -> tuple[str, ...]:
