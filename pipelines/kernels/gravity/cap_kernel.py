@@ -28,8 +28,8 @@ INT = NDArray[np.int64]
 
 Quadrature = Literal["cell", "fejer", "exact"]
 
-NEGLIGIBLE = 1e-15
-"""Decay e^−S below which a function is left out: it is then below 1e-16 of the largest, √(2J + 1).
+NEGLIGIBLE = 1e-14
+"""Decay e^−S below which a function is left out: it is then below 2e-15 of the largest, √(2J + 1).
 """
 
 DEGREES_PER_PANEL = 96

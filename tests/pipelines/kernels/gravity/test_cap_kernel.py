@@ -14,7 +14,7 @@ GRID = cap_grid(1.0, north=-55.0)
 
 
 @pytest.mark.parametrize(("step", "j_max"), [(0.2, 512), (1.0, 120), (0.2, 60)])
-def test_what_is_left_out_is_below_1e_16_of_the_largest(step, j_max):
+def test_what_is_left_out_is_below_2e_15_of_the_largest(step, j_max):
     grid = cap_grid(step, north=-60.0)
     reach = cap_kernel.reach(grid, j_max=j_max, quadrature="fejer")
     from_pole = np.radians(grid.latitude + 90.0)
@@ -27,7 +27,7 @@ def test_what_is_left_out_is_below_1e_16_of_the_largest(step, j_max):
             beyond = column[panel.degrees, : row + panel.rows.start]
             worst = max(worst, np.abs(beyond).max(initial=0.0))
             left_out += beyond.size
-    assert 0.0 < worst < 1e-16 * np.sqrt(2 * j_max + 1) * 4.0
+    assert 0.0 < worst < 2e-15 * np.sqrt(2 * j_max + 1)
     if j_max == 512:
         assert left_out > 0.5 * len(grid.latitude) * (j_max + 1) * (j_max + 2) / 14
 
