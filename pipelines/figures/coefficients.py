@@ -102,18 +102,20 @@ def triangles(
 
 def _triangle(axes: Axes, size: FLOAT, scale: Any) -> Any:
     """Draw one triangle; zero has the palest colour, NaN is grey, and outside it is white."""
-    from matplotlib.patches import Polygon
+    from matplotlib.colors import ListedColormap
 
     j_max = len(size) - 1
-    corners = [(0.0, -1.0), (j_max + 1.0, j_max + 0.5), (-j_max - 1.0, j_max + 0.5)]
-    inside = Polygon(corners, facecolor=canvas.MISSING, edgecolor=canvas.FAINT, linewidth=0.5,
-                     zorder=-1.0)  # fmt: skip
-    axes.add_patch(inside)
+    degree, column = np.indices(size.shape)
+    lost = np.isnan(size) & (np.abs(column - j_max) <= degree)
+    place: dict[str, Any] = {
+        "extent": (-j_max - 0.5, j_max + 0.5, j_max + 0.5, -0.5),
+        "aspect": "auto",
+        "interpolation": "nearest",
+    }
+    grey = ListedColormap([canvas.MISSING])
+    axes.imshow(np.ma.masked_where(~lost, np.zeros(size.shape)), cmap=grey, **place)
     positive = np.maximum(size, scale.vmin / 2.0)
-    shown = axes.imshow(
-        np.ma.masked_invalid(positive), aspect="auto", cmap=COLOURS, norm=scale,
-        extent=(-j_max - 0.5, j_max + 0.5, j_max + 0.5, -0.5), interpolation="nearest",
-    )  # fmt: skip
+    shown = axes.imshow(np.ma.masked_invalid(positive), cmap=COLOURS, norm=scale, **place)
     axes.set_xlim(-j_max - 1.0, j_max + 1.0)
     axes.set_ylim(j_max + 0.5, -1.5)
     canvas.tidy(axes)

@@ -37,7 +37,7 @@ def group_series(
     bytes
         A PNG picture.
     """
-    made = canvas.figure(8.0, 1.0 + 1.8 * len(groups))
+    made = canvas.figure(canvas.PAGE, 0.9 + 1.6 * len(groups))
     panels = made.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
     colours = (canvas.BLUE, canvas.RED, canvas.GREEN, canvas.PURPLE)
     for n, (panel, (name, values)) in enumerate(zip(panels, groups.items(), strict=True)):
@@ -50,12 +50,13 @@ def group_series(
         centre, level = epochs[there].mean(), anomaly[there].mean()
         line = level + rate * (epochs - centre)
         panel.plot(epochs, line, color=canvas.INK, linewidth=1.0, linestyle="--")
-        label = f"{name}: {rate:+.1f} ± {spread:.1f} Gt yr⁻¹"
-        panel.set_title(label, loc="left", fontsize=10)
+        told = f"{rate:+.1f}".replace("-", "\N{MINUS SIGN}")
+        label = f"{name}: {told} ± {spread:.1f} Gt yr⁻¹"
         panel.set_ylabel("Gt")
-        panel.grid(visible=True, color="#e3e7ea", linewidth=0.6)
-    panels[-1].set_xlabel("year")
-    made.suptitle(f"{title} (band: one standard deviation)")
+        canvas.tidy(panel)
+        canvas.heading(panel, label)
+    panels[-1].set_xlabel("year", fontsize=8.5)
+    made.suptitle(f"{title} (band: one standard deviation)", fontsize=9.5, color=canvas.INK)
     return canvas.png(made)
 
 

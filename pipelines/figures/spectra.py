@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from pipelines.figures import canvas
+from pipelines.figures import canvas, degree_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,20 +16,11 @@ if TYPE_CHECKING:
 FLOAT = NDArray[np.float64]
 POWER = "power of a degree [kg² m⁻⁴ yr⁻²]"
 
-DECADES = 8.0
-"""Powers of ten below the largest that are shown at most; rounding lies far below."""
-
 WINDOW = 5
 """Degrees either way that errors are averaged over; errors of single degrees scatter."""
 
 STEADY = 5
 """Degrees in a row that one spread must be the larger; single degrees cross to and fro."""
-
-HALF_WAVES = 20_000.0
-"""Half the circumference of the Earth [km]: half a wave of degree j is that over j."""
-
-ROOM = 0.08
-"""Share of the width of an axis that a number needs."""
 
 STYLES: Mapping[str, Mapping[str, Any]] = {
     "altimetry": {"color": canvas.BLUE, "linewidth": 2.6, "alpha": 0.55},
@@ -66,7 +57,7 @@ def degree_power(signal: FLOAT, spread: FLOAT, *, title: str) -> bytes:
     _line(axes, spread, color=canvas.INK, linestyle="--", label="spread of the members")
     axes.set(xlabel="degree j", ylabel=POWER, yscale="log")
     axes.set_xlim(0, len(signal) - 1)
-    _powers_of_ten(axes, (signal, spread))
+    degree_axes.powers_of_ten(axes, (signal, spread))
     _finish(axes, title)
     axes.legend(frameon=False, fontsize=8)
     return canvas.png(made)
@@ -135,9 +126,9 @@ def _power_panel(
     lines = axes.get_lines()[: len(means)]
     told = [*lines, *_equal(axes, spreads), *_line_styles(), shade]
     axes.set(xlabel="degree j", ylabel=POWER, xscale="log", yscale="log")
-    _degrees_of_ten(axes, max(len(power) for power in means.values()) - 1)
-    _powers_of_ten(axes, (*means.values(), *spreads.values()))
-    _finish(axes, "(a) means and spreads", room=1.3 * ROOM)
+    degree_axes.degrees_of_ten(axes, max(len(power) for power in means.values()) - 1)
+    degree_axes.powers_of_ten(axes, (*means.values(), *spreads.values()))
+    _finish(axes, "(a) means and spreads", room=1.3 * degree_axes.ROOM)
     _legend_below(axes, told)
 
 
@@ -160,8 +151,8 @@ def _component_panel(axes: Axes, components: Mapping[str, FLOAT], taper: tuple[i
         _line(axes, power, label=told if there else f"{name}: none", **style)
     axes.set(xlabel="degree j", yscale="log")
     axes.set_xlim(0, max(taper[1], 1))
-    _powers_of_ten(axes, components.values(), last=taper[1])
-    _finish(axes, "(b) what the spreads are made of", room=1.3 * ROOM)
+    degree_axes.powers_of_ten(axes, components.values(), last=taper[1])
+    _finish(axes, "(b) what the spreads are made of", room=1.3 * degree_axes.ROOM)
     _legend_below(axes, axes.get_lines())
 
 
@@ -202,31 +193,10 @@ def _line(axes: Axes, power: FLOAT, **style: Any) -> None:
     axes.plot(np.arange(len(power)), drawn, **{"linewidth": 1.3, **style})
 
 
-def _powers_of_ten(axes: Axes, drawn: Iterable[FLOAT], *, last: int | None = None) -> None:
-    """End a logarithmic axis at whole powers of ten around nearly all that is drawn."""
-    values = np.concatenate(
-        [[], *(power[1 : None if last is None else last + 1] for power in drawn)]
-    )
-    values = values[np.isfinite(values) & (values > 0.0)]
-    if not values.size:
-        return
-    high = float(values.max())
-    low = float(np.quantile(values[values > high * 10.0**-DECADES], 0.01))
-    axes.set_ylim(10.0 ** np.floor(np.log10(low)), 10.0 ** np.ceil(np.log10(1.05 * high)))
-
-
-def _degrees_of_ten(axes: Axes, last: int) -> None:
-    """End a logarithmic axis of degrees at 1 and ``last``, and write degrees in full."""
-    axes.set_xlim(1, max(last, 2))
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if t <= last]
-    axes.set_xticks(ticks, labels=[f"{tick}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-
-
-def _finish(axes: Axes, title: str, *, room: float = ROOM) -> None:
+def _finish(axes: Axes, title: str, *, room: float = degree_axes.ROOM) -> None:
     canvas.tidy(axes)
     canvas.heading(axes, title)
-    _half_waves(axes, room=room)
+    degree_axes.half_waves(axes, room=room)
 
 
 def contribution(shares: Mapping[str, FLOAT], *, marks: Sequence[int], title: str) -> bytes:
@@ -295,7 +265,8 @@ def _mark_equal(axes: Axes, shares: Mapping[str, FLOAT]) -> None:
         equal = crossing(shares["altimetry"], shares["gravimetry"])
         if equal is not None:
             axes.axvline(equal, color=canvas.INK, linewidth=0.8, linestyle=(0, (6, 2)), zorder=1)
-            axes.text(equal, 0.03, f"equal, degree {equal}, {HALF_WAVES / equal:.0f} km ",
+            told = f"equal, degree {equal}, {degree_axes.HALF_WAVES / equal:.0f} km"
+            axes.text(equal, 0.03, told,
                       fontsize=7, rotation=90, ha="right", va="bottom",
                       transform=axes.get_xaxis_transform(), path_effects=canvas.halo())  # fmt: skip
 
@@ -333,7 +304,9 @@ def error_by_degree(power: Mapping[str, FLOAT], *, title: str) -> bytes:
               linewidth=1.2 if true else 2.0, linestyle=(0, (1, 1)) if true else "-")  # fmt: skip
     axes.set(xlabel="degree j", xscale="log", yscale="log")
     axes.set_ylabel("root of the power of a degree [kg m⁻² yr⁻¹]")
-    _degrees_of_ten(axes, max(len(values) for values in power.values()) - 1)
+    if not any(np.any(values > 0.0) for values in power.values()):
+        axes.set_ylim(*degree_axes.EMPTY)
+    degree_axes.degrees_of_ten(axes, max(len(values) for values in power.values()) - 1)
     _finish(axes, title)
     axes.legend(frameon=False, fontsize=8, title=f"means over {2 * WINDOW + 1} degrees",
                 title_fontsize=8, alignment="left")  # fmt: skip
@@ -359,43 +332,3 @@ def running_mean(values: FLOAT) -> FLOAT:
     low, high = index - reach, index + reach + 1
     means = (total[high] - total[low]) / np.maximum(count[high] - count[low], 1.0)
     return np.where(there, means, np.nan)
-
-
-def _half_waves(axes: Axes, *, room: float) -> None:
-    """Write half a wave in kilometres above the degrees."""
-
-    def convert(value: ArrayLike) -> FLOAT:
-        return np.asarray(HALF_WAVES / np.maximum(np.asarray(value, dtype=np.float64), 1e-9))
-
-    above = axes.secondary_xaxis("top", functions=(convert, convert))
-    above.set_xlabel("half a wave [km]", fontsize=7.5, color=canvas.GREY)
-    kept = _apart(np.array(_ROUND_KM), *axes.get_xlim(), room=room,
-                  log=axes.get_xscale() == "log")  # fmt: skip
-    above.set_ticks(kept, labels=[f"{tick:.0f}" for tick in kept])
-    above.minorticks_off()
-    above.tick_params(labelsize=7, width=0.5, color=canvas.FAINT)
-    above.spines["top"].set(linewidth=0.6, color=canvas.FAINT)
-
-
-_ROUND_KM = (20_000, 5000, 2000, 1000, 500, 400, 300, 250, 200, 150, 133, 100, 80, 60, 50,
-             40, 30, 20, 10)  # fmt: skip
-
-
-def _apart(kilometres: FLOAT, first: float, last: float, *, room: float, log: bool) -> list[float]:
-    """Return half waves within an axis of degrees that leave room to write each, longest first.
-
-    Examples
-    --------
-    >>> _apart(np.array([20_000.0, 1000.0, 100.0, 90.0]), 0.0, 250.0, room=0.08, log=False)
-    [1000.0, 100.0]
-    """
-    degree = HALF_WAVES / kilometres
-    along = np.log(degree / max(first, 1.0)) / np.log(last / max(first, 1.0)) if log else (
-        degree - first) / (last - first)  # fmt: skip
-    kept: list[float] = []
-    edge = -1.0 if log else 0.05 - room
-    for at, tick in zip(along, kilometres, strict=True):
-        if -1e-9 <= at <= 1.0 + 1e-9 and at - edge >= room:
-            kept.append(float(tick))
-            edge = at
-    return kept
