@@ -28,8 +28,6 @@ from pipelines.kernels.gravity.cap_engine import (
     NUMPY,
     CapTransformError,
     Engine,
-    NumpyEngine,
-    fill_row_fields,
     fill_row_spectra,
     half_cell_phases,
     legendre_analysis,
@@ -48,10 +46,7 @@ __all__ = [
     "CapTransform",
     "CapTransformError",
     "Engine",
-    "NumpyEngine",
     "analyse_orders",
-    "fill_row_fields",
-    "fill_row_spectra",
     "half_cell_phases",
     "legendre_analysis",
     "legendre_synthesis",
@@ -132,7 +127,7 @@ class CapTransform:
         return 1.0 / cap_kernel.row_weights(self.grid, self.quadrature)
 
     def kernel_for(self, use: str) -> tuple[CompactBlock, ...]:
-        """Return the kernel without weights for ``analysis``, ``means`` or ``centres``: 60 MB."""
+        """Return the kernel without weights for ``analysis``, ``means`` or ``centres``: 40 MB."""
         quadrature = self._quadrature_for(use)
         if quadrature not in self._compact:
             self._compact[quadrature] = self._found(quadrature)
@@ -227,8 +222,7 @@ class CapTransform:
         CapTransformError
             Fields of another shape, or with missing values.
         """
-        weight = cap_kernel.row_weights(self.grid, self.quadrature)
-        members = self._members(field)
+        members, weight = self._members(field), 1.0 / self.row_factor
         return self.engine.analyse(self, members, use="analysis", weight=weight, out=out)
 
     def synthesise(
@@ -304,8 +298,8 @@ class CapTransform:
     ) -> Iterator[tuple[range, COMPLEX]]:
         """Expand fields that are read by rows, a few orders at a time.
 
-        Memory holds the row spectra of the orders that are not negligible, and of a few orders the
-        kernel and the coefficients; threads share the rows, then the orders of each block.
+        Memory holds row spectra, and the kernel and the coefficients of a few orders; threads share
+        the rows, then the orders of each block.
 
         Parameters
         ----------

@@ -289,11 +289,12 @@ def project_from(weights: FLOAT, latitude: FLOAT, longitude: FLOAT, *, j_max: in
         raise HarmonicsError(msg)
     flat = weights.reshape(-1, latitude.size)
     sums = np.zeros((len(flat), 2, j_max + 1, j_max + 1))
-    for block in _blocks(latitude.size):
-        rows, lam = rows_at(latitude[block]), np.radians(longitude[block])
-        for m, column in _columns(rows, j_max):
-            sums[:, 0, m:, m] += (flat[:, block] * np.cos(m * lam)) @ column.T
-            sums[:, 1, m:, m] += (flat[:, block] * np.sin(m * lam)) @ column.T
+    for rows, points, starts in _sorted_latitudes(latitude):
+        some, lam = flat[:, points], np.radians(longitude[points])
+        for m, column in _columns(rows_at(rows), j_max):
+            for part, wave in enumerate((np.cos(m * lam), np.sin(m * lam))):
+                along = np.add.reduceat(some * wave, starts, axis=1)
+                sums[:, part, m:, m] += along @ column.T
     return sums.reshape(*weights.shape[:-1], 2, j_max + 1, j_max + 1)
 
 
@@ -306,8 +307,22 @@ def _require_points(latitude: FLOAT, longitude: FLOAT) -> None:
         raise HarmonicsError(msg)
 
 
-def _blocks(count: int) -> Iterator[slice]:
-    return (slice(i, i + POINTS_PER_BLOCK) for i in range(0, count, POINTS_PER_BLOCK))
+def _sorted_latitudes(
+    latitude: FLOAT,
+) -> Iterator[tuple[FLOAT, NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield different latitudes, the points on them, and where those of each latitude start.
+
+    A block has about :data:`POINTS_PER_BLOCK` points, or all of one latitude.
+    """
+    unique, member = np.unique(latitude, return_inverse=True)
+    points = np.argsort(member, kind="stable")
+    stops = np.cumsum(np.bincount(member, minlength=unique.size))
+    row, first = 0, 0
+    while row < unique.size:
+        stop = max(row + 1, int(np.searchsorted(stops, first + POINTS_PER_BLOCK, side="right")))
+        starts = np.concatenate([[first], stops[row : stop - 1]]) - first
+        yield unique[row:stop], points[first : stops[stop - 1]], starts
+        row, first = stop, int(stops[stop - 1])
 
 
 def degree_variance(coefficients: FLOAT) -> FLOAT:
