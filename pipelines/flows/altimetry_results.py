@@ -81,7 +81,7 @@ def figures(
     named = f"{run.period[0]} to {run.period[1]}"
     power = stored.read(group, "degree_power"), stored.read(group, "degree_power_spread")
     lines = product_results.outlines(contracts.open_regions(found.regions))
-    coast = product_results.outlines(contracts.open_regions(found.grounded_ice))
+    coast = product_results.coastlines(found.grounded_ice)
     wanted = {
         "mass_rate_map": ("mass_rate", f"Mass change by altimetry, {named}", True),
         "spread_map": ("mass_rate_sigma", f"Spread of the members, {named}", False),

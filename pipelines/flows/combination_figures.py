@@ -37,7 +37,7 @@ def figures(
     named = f"{run.period[0]} to {run.period[1]}"
     polygons = contracts.open_regions(found.regions)
     lines = product_results.outlines(polygons)
-    coast = product_results.outlines(contracts.open_regions(found.grounded_ice))
+    coast = product_results.coastlines(found.grounded_ice)
     drawn = {
         "degree_power": _degree_power(group, run, found, named),
         "coefficients": _coefficients(group, found, layout, named),
@@ -71,7 +71,7 @@ def _degree_power(group: zarr.Group, run: Run, found: CombinationInputs, named: 
         components["GIA"] = _variance(gravimetry, "mass_rate_gia")
     taper = run.choices.taper
     ends = (taper.degree - taper.width, taper.degree)
-    return spectra.sensors(power, spread, components, taper=ends, title=named)
+    return spectra.sensors(power, spread, components, taper=ends, title=f"Power by degree, {named}")
 
 
 def _variance(group: zarr.Group, name: str) -> FLOAT:

@@ -128,7 +128,7 @@ def _maps(
         "destriped_map": ("mass_rate_destriped", f"Destriped, {named}, {smooth}", True),
     }
     lines = product_results.outlines(contracts.open_regions(found.regions))
-    coast = product_results.outlines(contracts.open_regions(found.grounded_ice))
+    coast = product_results.coastlines(found.grounded_ice)
     return {
         f"figures/{path}.png": maps.rate_map(
             layout.x,

@@ -107,9 +107,15 @@ def row(
 
 def outlines(polygons: gpd.GeoDataFrame) -> list[tuple[FLOAT, FLOAT]]:
     """Return the outer rings of polygons as lines in EPSG:3031 [m], tiny islands left out."""
-    lines = []
-    for shape in polygons.geometry.explode():
-        if shape.area > SMALLEST_DRAWN_M2:
-            x, y = shape.exterior.coords.xy
-            lines.append((np.asarray(x), np.asarray(y)))
-    return lines
+    return _rings(polygons.geometry.explode())
+
+
+def coastlines(item: pystac.Item) -> list[tuple[FLOAT, FLOAT]]:
+    """Return the outer rings of all polygons of an item joined: coasts without the divides."""
+    joined = boundaries.union(contracts.open_regions(item))
+    return _rings(getattr(joined, "geoms", [joined]))
+
+
+def _rings(shapes: Iterable[Any]) -> list[tuple[FLOAT, FLOAT]]:
+    rings = [shape.exterior.coords.xy for shape in shapes if shape.area > SMALLEST_DRAWN_M2]
+    return [(np.asarray(x), np.asarray(y)) for x, y in rings]
