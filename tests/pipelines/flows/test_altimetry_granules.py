@@ -23,6 +23,7 @@ from cluster.ledger import KeyFailed
 from pipelines import stored
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.worlds.boundary_files import write_polygons
+from pipelines.worlds.elevation_files import AltimetryFiles
 from tests.stac.field_files import POLAR_CF, NetcdfWriter, write_granule
 
 from .conftest import Document, added, changed, labels, plan_of, rows, worked
@@ -238,24 +239,17 @@ def test_the_total_is_the_mass_of_the_cells(fitted: zarr.Group) -> None:
     np.testing.assert_allclose(members[:, -1], expected, rtol=1e-6)
 
 
-@pytest.fixture
-def own(catalogue: Path, tmp_path: Path) -> Path:
-    """A catalogue whose stores may be damaged."""
-    folder = tmp_path / "own"
-    folder.mkdir()
-    passes = sorted((catalogue.parent / "passes").glob("*.nc"))
-    fill(folder / "catalogue", passes, folder)
-    return folder / "catalogue"
-
-
 def test_a_corrupt_granule_fails_its_tiles_only(
-    own: Path, fitted: zarr.Group, tmp_path: Path, workers: str
+    catalogue: Path, fitted: zarr.Group, document: Document, tmp_path: Path, workers: str
 ) -> None:
-    store = next((own / "passes").glob("*_02_00003_C001/*.zarr"))
+    passes = sorted((catalogue.parent / "passes").glob("*.nc"))
+    added("elevation-rate", passes, catalogue, "damaged")
+    document["inputs"]["elevation_rate"] = "damaged"
+    store = next((catalogue / "damaged").glob("*_02_00003_C001/*.zarr"))
     for path in (each for each in (store / "elevation" / "c").rglob("*") if each.is_file()):
         path.write_bytes(b"no chunk")
 
-    outcome = plan_of(granule_document(own), tmp_path).execute(workers)
+    outcome = plan_of(document, tmp_path).execute(workers)
 
     failed = {key.partition("@")[0]: reason for key, reason in outcome.failures}
     assert set(failed) == {"fit/0-1", "fit/1-1"}
@@ -294,14 +288,9 @@ def test_too_few_points_are_missing_and_end_the_run(document: Document, tmp_path
 
 
 def test_granules_and_gridded_rates_are_not_mixed(
-    own: Path, altimetry_catalogue: Path, document: Document, tmp_path: Path
+    catalogue: Path, elevation_files: AltimetryFiles, document: Document, tmp_path: Path
 ) -> None:
-    source = next(
-        (altimetry_catalogue.parent).glob("../*/elevation*/elevation_rate_TFMRA.nc"), None
-    )
-    source = source or next(altimetry_catalogue.parent.glob("elevation*/elevation_rate_TFMRA.nc"))
-    added("elevation-rate", [source], own, "rates")
-    document["catalogue"] = str(own)
+    added("elevation-rate", [elevation_files.elevation_rate[0]], catalogue, "rates")
     document["inputs"]["elevation_rate"] = ["passes", "rates"]
 
     with pytest.raises(InputError, match="kinds elevation and elevation-rate, expected one"):
@@ -309,11 +298,10 @@ def test_granules_and_gridded_rates_are_not_mixed(
 
 
 def test_granules_that_miss_the_ice_are_refused(
-    document: Document, own: Path, tmp_path: Path
+    catalogue: Path, document: Document, tmp_path: Path
 ) -> None:
     far = [write_pass(tmp_path, PASSES[i], (2.0e6, 2.01e6), seed=90 + i) for i in (0, 11)]
-    added("elevation-rate", far, own, "far")
-    document["catalogue"] = str(own)
+    added("elevation-rate", far, catalogue, "far")
     document["inputs"]["elevation_rate"] = "far"
 
     with pytest.raises(InputError, match="no granule crosses the grounded ice"):
