@@ -161,7 +161,7 @@ class DensityJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write ρ* from the speed and the mean rate of the ensemble; no speed counts as slow."""
         inside = read_mask(group, "is_grounded")
-        speed = on_grid(self.velocity.open(), _speed, group)
+        speed = self.velocity.read(lambda data: on_grid(data, _speed, group))
         mean = np.zeros(inside.shape)
         for member in range(self.members):
             mean += stored.read(group, "elevation_rate", member) / self.members
@@ -190,9 +190,9 @@ class ConstantJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the constant on the grid of the rates; it must cover all grounded ice."""
         inside = read_mask(group, "is_grounded")
-        data = self.surface_processes.open()
-        height = on_grid(data, lambda part: part.surface_elevation_rate.values, group)
-        mass = on_grid(data, lambda part: part.surface_mass_rate.values, group)
+        height, mass = (
+            self._field(name, group) for name in ("surface_elevation_rate", "surface_mass_rate")
+        )
         constant = density.surface_process_constant(height, mass, ice=self.choices.ice)
         lacking = int(np.isnan(constant[inside]).sum())
         if lacking > MOST_UNCOVERED * inside.sum():
@@ -207,6 +207,12 @@ class ConstantJob:
         note = f"{lacking} cells at the margin of the model take those beside them"
         used = (self.surface_processes.id,)
         return Receipt(key, "done", inputs=used, note=note if lacking else "")
+
+    def _field(self, name: str, group: zarr.Group) -> FLOAT:
+        def field_of(part: xr.Dataset) -> FLOAT:
+            return np.asarray(part[name].values)
+
+        return self.surface_processes.read(lambda data: on_grid(data, field_of, group))
 
 
 def read_mask(group: zarr.Group, name: str) -> BOOL:

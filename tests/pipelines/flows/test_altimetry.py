@@ -482,6 +482,32 @@ def test_a_member_that_cannot_be_read_stops_the_run_and_is_named(
     assert not (tmp_path / "out" / "product.zarr").exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "part", "role"),
+    [
+        ("velocity", "velocity", "velocity"),
+        ("surface-processes", "surface_processes", "surface_processes"),
+    ],
+)
+def test_a_damaged_field_of_a_density_model_fails_and_is_named(
+    small: Document,
+    elevation_files: AltimetryFiles,
+    altimetry_catalogue: Path,
+    tmp_path: Path,
+    kind: str,
+    part: str,
+    role: str,
+) -> None:
+    (path,) = getattr(elevation_files, part)
+    added(kind, [path], altimetry_catalogue, f"damaged-{kind}")
+    small["inputs"][role] = f"damaged-{kind}"
+    for chunk in (altimetry_catalogue / f"damaged-{kind}").glob("*/*.zarr/[vs]*_*/c/*/*"):
+        chunk.write_bytes(b"no chunk")
+
+    with pytest.raises(KeyFailed, match=f"{path.stem}: its values cannot be read"):
+        worked(plan_of(small, tmp_path), before="rows")
+
+
 def test_a_member_without_any_rate_stops_the_run_before_holes_are_spread(
     small: Document,
     elevation_files: AltimetryFiles,
