@@ -104,7 +104,10 @@ def test_above_degree_180_the_lattice_is_finer() -> None:
 def test_a_cap_read_as_geographic_lies_elsewhere_with_the_same_area_on_the_ellipsoid() -> None:
     polygons = table({"cap": cap(1_500e3)})
 
-    geocentric, geographic = (kernels(polygons, reading=r) for r in ("geocentric", "geographic"))
+    geocentric, geographic = (
+        kernels(polygons, reading=reading, spacing_m=10_000.0)
+        for reading in ("geocentric", "geographic")
+    )
 
     assert geographic[0, 0, 10, 0] != pytest.approx(geocentric[0, 0, 10, 0], rel=1e-4)
     assert geographic[0, 0, 0, 0] == pytest.approx(geocentric[0, 0, 0, 0], rel=0.02)
