@@ -4,14 +4,9 @@ The oracle writes out 24 members of gravimetry and 112 of altimetry, combines ev
 equations 3 to 5 of Sasgen et al. (2019) are printed, and takes moments over all pairs.
 """
 
-import dataclasses
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import dask.array as da
 import numpy as np
 import pyproj
 import pytest
@@ -21,14 +16,9 @@ from numpy.typing import NDArray
 
 from pipelines import stored
 from pipelines.flows import (
-    combination_inputs,
     combination_results,
-    finished_products,
     polar_maps,
 )
-from pipelines.flows.catalogue_inputs import InputError
-from pipelines.flows.combination_members import MemberError, Members, open_members
-from pipelines.flows.combination_spectra import Sources
 from pipelines.kernels.constants import KG_PER_GT
 from pipelines.kernels.gravity.combination import ad_hoc_correction
 from stac import contracts
@@ -39,7 +29,6 @@ from .conftest import (
     RESULT_DEGREE,
     Document,
     Products,
-    changed,
     harmonics_at,
     labels,
     on_sphere,
@@ -48,97 +37,14 @@ from .conftest import (
     rows,
     worked,
 )
+from .written_out import COLUMNS, PAIRS, ROWS, Brute, Ensembles, choose, close, harmonics_on_map
 
 FLOAT = NDArray[np.float64]
-WIDTH = 3
-PAIRS = (24, 112)
-ROWS, COLUMNS = np.array([0, 4, 11, 14, 18, 19, 25, 37]), np.array([37, 8, 20, 6, 19, 3, 30, 0])
-"""Cells of the map that are looked at: sea, coasts, beside the pole, corners."""
-DEGREES = np.arange(RESULT_DEGREE + 1)[:, None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Ensembles:
-    """Members written out: (k, 2, J + 1, J + 1) and (l, 2, J + 1, J + 1)."""
-
-    gravimetry: FLOAT
-    altimetry: FLOAT
-
-    def weight(self, *, printed: bool = False) -> FLOAT:
-        """Return w_G as equations 3 and 4 are printed, with 1 / v; altimetry has what is 0 / 0."""
-        v_g, v_c = self.gravimetry.var(axis=0), self.altimetry.var(axis=0)
-        taper = 1.0 - np.clip((DEGREES - (DEGREE - WIDTH)) / WIDTH, 0.0, 1.0) ** 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if printed:  # the deviation of gravimetry times the taper, and none beyond its degree
-                inverse = np.where(DEGREES <= DEGREE, 1.0 / (v_g * taper**2), 0.0)
-            else:
-                inverse = np.where(taper > 0.0, taper / v_g, 0.0)
-            weight = inverse / (inverse + 1.0 / v_c)
-        weight[np.isinf(inverse) & (v_c > 0.0)] = 1.0
-        return np.nan_to_num(weight, nan=0.0)
-
-    def combined(self, weight: FLOAT) -> FLOAT:
-        """Return all pairs, equation 5, shape (k · l, 2, J + 1, J + 1)."""
-        pairs = (weight * self.gravimetry)[:, None] + ((1.0 - weight) * self.altimetry)[None]
-        return pairs.reshape(-1, *weight.shape)
-
-    def mismatch(self) -> FLOAT:
-        """Return the mean square difference of degrees 2 to 30 over both variances, (k, l)."""
-        both = self.gravimetry.var(axis=0) + self.altimetry.var(axis=0)
-        counted = (both > 0.0) & (DEGREES >= 2) & (DEGREES <= DEGREE)
-        return np.array([
-            np.mean(np.square(g - self.altimetry)[:, counted] / both[counted], axis=1)
-            for g in self.gravimetry
-        ])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def ensembles(products: Products) -> Ensembles:
-    gravimetry, altimetry = opened(products.gravimetry), opened(products.altimetry)
-    rate, perturbations, rebounds = (
-        stored.read(gravimetry, name)
-        for name in ("mass_rate_coefficients", "mass_rate_perturbation", "mass_rate_gia")
-    )
-    return Ensembles(
-        np.array([rate + p - g for p in perturbations for g in rebounds]),
-        np.tensordot(
-            stored.read(altimetry, "mixing"), stored.read(altimetry, "mass_rate_basis"), axes=1
-        ),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Brute:
-    """All pairs of members, in every space: (pair, …)."""
-
-    coefficients: FLOAT
-    regions: FLOAT
-    nodes: FLOAT
-
-    def assert_moments(self, group: zarr.Group, omega: FLOAT | None = None) -> None:
-        """Compare mean and variance of coefficients, regions and nodes, before any correction."""
-        weights = np.full(len(self.regions), 1.0 / len(self.regions)) if omega is None else omega
-        found = stored.read(group, "mass_rate_coefficients")
-        mean, variance = moments(self.coefficients, weights)
-        close(found, mean)
-        close(stored.read(group, "mass_rate_variance"), variance)
-        mean, _ = moments(self.regions, weights)
-        close(stored.read(group, "region_mass_rate_uncorrected"), mean)
-        covariance = np.cov(self.regions.T, aweights=weights, ddof=0)
-        close(stored.read(group, "region_mass_rate_covariance"), covariance)
-        mean, variance = moments(self.nodes, weights)
-        close(stored.read(group, "mass_rate")[ROWS, COLUMNS], mean)
-        close(stored.read(group, "mass_rate_sigma")[ROWS, COLUMNS], np.sqrt(variance))
-
-
-def moments(members: FLOAT, weights: FLOAT) -> tuple[FLOAT, FLOAT]:
-    mean = np.tensordot(weights, members, axes=1)
-    return mean, np.tensordot(weights, np.square(members - mean), axes=1)
-
-
-def close(found: FLOAT, expected: FLOAT, *, part: float = 1e-10) -> None:
-    """Compare to a part of the largest: sums of 10⁴ products of both signs."""
-    np.testing.assert_allclose(found, expected, rtol=0.0, atol=part * np.abs(expected).max())
+    return Ensembles.of(products)
 
 
 @pytest.fixture(scope="module")
@@ -147,31 +53,14 @@ def product(products: Products) -> zarr.Group:
 
 
 @pytest.fixture(scope="module")
-def harmonics(product: zarr.Group) -> FLOAT:
-    """Y at the cells that are looked at, by SciPy."""
-    x, y = stored.read(product, "x"), stored.read(product, "y")
-    return harmonics_at(*on_sphere(x[COLUMNS], y[ROWS]), j_max=RESULT_DEGREE)
+def brute(products: Products, ensembles: Ensembles) -> Brute:
+    return Brute.of(ensembles.combined(ensembles.weight()), products)
 
 
-@pytest.fixture(scope="module")
-def expand(products: Products, ensembles: Ensembles, harmonics: FLOAT) -> Callable[[FLOAT], Brute]:
-    kernels = stored.read(opened(products.altimetry), "region_kernel")
-
-    def expanded(weight: FLOAT) -> Brute:
-        pairs = ensembles.combined(weight)
-        over = ([1, 2, 3], [1, 2, 3])
-        return Brute(
-            pairs,
-            np.tensordot(pairs, kernels, axes=over),
-            np.tensordot(pairs, harmonics, axes=over),
-        )
-
-    return expanded
-
-
-@pytest.fixture(scope="module")
-def brute(expand: Callable[[FLOAT], Brute], ensembles: Ensembles) -> Brute:
-    return expand(ensembles.weight())
+@pytest.fixture
+def document(products: Products) -> Document:
+    """A run file of the combination whose output is not the finished one, without quantiles."""
+    return choose(products.document("again"), quantiles=[])
 
 
 def test_weights_are_those_of_equations_3_and_4(product: zarr.Group, ensembles: Ensembles) -> None:
@@ -208,8 +97,9 @@ def test_quantiles_are_those_of_all_pairs(product: zarr.Group, brute: Brute) -> 
 
 
 def test_maps_of_each_mission_alone_are_those_of_its_members(
-    product: zarr.Group, ensembles: Ensembles, harmonics: FLOAT
+    products: Products, product: zarr.Group, ensembles: Ensembles
 ) -> None:
+    harmonics = harmonics_on_map(products)
     for name in ("gravimetry", "altimetry"):
         members = getattr(ensembles, name)
         values = np.tensordot(members, harmonics, axes=([1, 2, 3], [1, 2, 3]))
@@ -289,18 +179,8 @@ def test_mismatches_are_those_of_every_pair(product: zarr.Group, ensembles: Ense
     assert (stored.read(product, "member_weight") == 1.0 / (PAIRS[0] * PAIRS[1])).all()
 
 
-@pytest.fixture
-def document(products: Products) -> Document:
-    """A run file of the combination whose output is not the finished one, without quantiles."""
-    return choose(products.document("again"), quantiles=[])
-
-
-def choose(document: Document, **choices: object) -> Document:
-    return changed(document, combination=changed(document["combination"], **choices))
-
-
 def test_the_printed_taper_lifts_gravimetry_to_one_and_drops_it(
-    document: Document, tmp_path: Path, ensembles: Ensembles, expand: Callable[[FLOAT], Brute]
+    document: Document, tmp_path: Path, ensembles: Ensembles, products: Products
 ) -> None:
     group = worked(plan_of(choose(document, taper={"reading": "printed"}), tmp_path))
 
@@ -308,7 +188,7 @@ def test_the_printed_taper_lifts_gravimetry_to_one_and_drops_it(
     close(stored.read(group, "weight_gravimetry"), weight[:, : DEGREE + 1, : DEGREE + 1])
     assert weight[0, DEGREE, 5] == 1.0
     assert (weight[:, DEGREE + 1 :] == 0.0).all()
-    expand(weight).assert_moments(group)
+    Brute.of(ensembles.combined(weight), products).assert_moments(group)
 
 
 @pytest.mark.parametrize("rule", ["inverse_mismatch", "exponential"])
@@ -447,203 +327,6 @@ def test_a_map_coarser_than_the_end_of_gravimetry_shows_what_it_can(
     mean = stored.read(group, "mass_rate_coefficients")[:, :21, :21]
     expected = np.tensordot(at, mean, axes=([1, 2, 3], [0, 1, 2]))
     close(stored.read(group, "mass_rate")[[5, 7], [3, 8]], expected)
-
-
-@pytest.fixture(scope="module")
-def members(products: Products) -> Members:
-    return open_members(str(products.combination))
-
-
-def test_there_are_as_many_members_as_pairs_and_each_has_its_labels(members: Members) -> None:
-    assert members.shape == PAIRS
-    assert members.gravimetry[:2] == ("0:GIA.NUNAT", "0:GIA.WEAKER")
-    one = members.coefficients(3, -1)
-    assert str(one.gravimetry_member.values) == "1:GIA.WEAKER"
-    assert (
-        str(one.altimetry_member.values)
-        == labels(opened(Path(members.sources.altimetry.address)), "member")[-1]
-    )
-
-
-@pytest.mark.parametrize(("k", "l"), [(0, 0), (7, 40), (-1, -1), (23, 55)])
-def test_coefficients_of_any_member_are_those_of_equation_5(
-    members: Members,
-    ensembles: Ensembles,
-    k: int,
-    l: int,  # noqa: E741
-) -> None:
-    weight = ensembles.weight()
-
-    found = members.coefficients(k, l)
-
-    assert found.dims == ("part", "degree", "order")
-    expected = weight * ensembles.gravimetry[k] + (1.0 - weight) * ensembles.altimetry[l]
-    close(found.compute().values, expected)
-
-
-def test_the_map_of_any_member_is_its_coefficients_at_its_cells(
-    members: Members, brute: Brute, product: zarr.Group
-) -> None:
-    found = members.map(5, 77)
-
-    close(found.compute().values[ROWS, COLUMNS], brute.nodes[5 * PAIRS[1] + 77])
-    np.testing.assert_array_equal(found.x, stored.read(product, "x"))
-    np.testing.assert_array_equal(found.y, stored.read(product, "y"))
-    assert found.attrs["units"] == "kg m-2 yr-1"
-    assert pyproj.CRS.from_cf(found.crs.attrs) == pyproj.CRS.from_epsg(3031)
-
-
-def test_nothing_of_a_member_is_read_before_it_is_computed(
-    members: Members, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[slice] = []
-    orders = Sources.altimetry_orders
-
-    def noted(sources: Sources, part: slice) -> Any:
-        read.append(part)
-        return orders(sources, part)
-
-    monkeypatch.setattr(Sources, "altimetry_orders", noted)
-
-    lazy = members.coefficients(1, 2), members.map(1, 2)
-
-    assert all(isinstance(each.data, da.Array) for each in lazy)
-    assert not read
-    lazy[0].sel(degree=2).sum().compute(scheduler="synchronous")
-    assert read == [slice(0, RESULT_DEGREE + 1)]
-
-
-def test_a_member_that_is_not_there_is_refused_with_how_many_there_are(members: Members) -> None:
-    with pytest.raises(MemberError, match=r"k = 24 .*expected -24 to 23: it combines 24 members"):
-        members.coefficients(24, 0)
-    with pytest.raises(MemberError, match="l = -113"):
-        members.map(0, -113)
-
-
-def test_members_are_of_a_combination(products: Products, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds 'altimetry', expected 'combination'"):
-        open_members(str(products.altimetry))
-    with pytest.raises(InputError, match="holds no finished product"):
-        open_members(str(tmp_path))
-
-
-def refused(document: Document, folder: Path, match: str) -> None:
-    with pytest.raises(InputError, match=match):
-        plan_of(document, folder)
-
-
-def test_a_product_that_is_not_finished_is_refused(
-    document: Document, products: Products, tmp_path: Path
-) -> None:
-    nothing = changed(document, inputs={"altimetry": str(tmp_path / "nothing")})
-    refused(nothing, tmp_path, r"inputs\.altimetry: .*holds no finished product; run altimetry")
-
-    shutil.copytree(products.altimetry, tmp_path / "untold")
-    (tmp_path / "untold" / "item.json").unlink()
-    untold = changed(document, inputs={"altimetry": str(tmp_path / "untold")})
-    refused(untold, tmp_path, r"inputs\.altimetry: .*holds no finished product")
-
-
-def test_a_product_between_two_versions_is_refused(
-    document: Document, products: Products, tmp_path: Path
-) -> None:
-    shutil.copytree(products.gravimetry, tmp_path / "between")
-    path = tmp_path / "between" / "item.json"
-    item = json.loads(path.read_text())
-    item["properties"]["nunatak:snapshot"] = "AAAAAAAAAAAAAAAAAAAA"
-    path.write_text(json.dumps(item))
-
-    between = changed(document, inputs={"gravimetry": str(tmp_path / "between")})
-
-    refused(between, tmp_path, "are of different versions.*run gravimetry again")
-
-
-def test_exchanged_products_are_refused(
-    document: Document, products: Products, tmp_path: Path
-) -> None:
-    exchanged = changed(
-        document,
-        inputs={"gravimetry": str(products.altimetry), "altimetry": str(products.gravimetry)},
-    )
-
-    refused(exchanged, tmp_path, "holds 'altimetry', expected 'gravimetry'; exchange the inputs")
-
-
-def test_products_by_other_regions_are_refused(document: Document, tmp_path: Path) -> None:
-    document["regions"] = "grounded"
-
-    refused(document, tmp_path, "by regions 'basins', the run by 'grounded'; run gravimetry with")
-
-
-def test_products_of_another_period_are_refused(document: Document, tmp_path: Path) -> None:
-    document["period"] = ["2011-08-01", "2013-01-31"]
-
-    refused(document, tmp_path, "rates of 2011-02-01 to 2013-01-31, the run 2011-08-01")
-
-
-def test_products_some_days_off_are_noted(document: Document, tmp_path: Path) -> None:
-    document["period"] = ["2011-02-01", "2013-01-15"]
-
-    assert len(plan_of(document, tmp_path).notes) == 2
-
-
-def test_a_degree_beyond_what_a_product_carries_is_refused(
-    document: Document, tmp_path: Path
-) -> None:
-    beyond = choose(document, taper={"degree": RESULT_DEGREE + 1})
-
-    refused(beyond, tmp_path, r"ends at degree 30, but combination\.taper\.degree is 61; lower it")
-
-
-def test_other_ice_than_that_of_altimetry_is_refused(document: Document, tmp_path: Path) -> None:
-    document["inputs"]["grounded_ice"] = "basins"
-
-    refused(document, tmp_path, "found 'basins', but altimetry was made with 'grounded'")
-
-
-def test_an_output_that_is_an_input_is_refused(
-    document: Document, products: Products, tmp_path: Path
-) -> None:
-    document["output"] = str(products.altimetry)
-
-    refused(document, tmp_path, r"is inputs\.altimetry; write the combination somewhere else")
-
-
-@pytest.fixture
-def altered(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let a product tell of another run than its own; making one would take a run more."""
-
-    def alter(role: str, **choices: object) -> None:
-        find = finished_products.find
-
-        def found(address: str, *, role: str, product: str) -> finished_products.Finished:
-            held = find(address, role=role, product=product)
-            if role != altered_role:
-                return held
-            run = {**held.run, role: {**held.run[role], **choices}}
-            return dataclasses.replace(held, run=run)
-
-        altered_role = role
-        monkeypatch.setattr(finished_products, "find", found)
-
-    return alter
-
-
-def test_latitudes_that_are_read_otherwise_are_refused(
-    document: Document, tmp_path: Path, altered: Callable[..., None]
-) -> None:
-    altered("altimetry", latitude="geographic")
-
-    refused(document, tmp_path, "gravimetry reads latitude as geocentric, altimetry as geographic")
-
-
-def test_products_with_other_polygons_of_one_name_are_refused(
-    document: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sets = iter([("1", "2", "AIS"), ("1", "AIS")])
-    monkeypatch.setattr(combination_inputs, "labels_of", lambda group, name: next(sets))
-
-    refused(document, tmp_path, "different polygons in 'basins': 2 in one of them only")
 
 
 def test_the_product_tells_what_it_was_made_from(products: Products) -> None:
