@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dask
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -263,5 +264,7 @@ def _write(data: xr.Dataset, grid: _Grid, path: Path) -> Path:
         "time_coverage_end": grid.period[1].isoformat(),
     }
     path.unlink(missing_ok=True)
-    data.to_netcdf(path, format="NETCDF4")
+    # Plain arrays, written here: a scheduler that this process had and lost is not asked.
+    with dask.config.set(scheduler="synchronous"):
+        data.to_netcdf(path, format="NETCDF4")
     return path
