@@ -90,6 +90,7 @@ def connect(
     _refuse_inside_starting_worker()
     choices = settings.read()
     with ExitStack() as stack:
+        stack.callback(_forget_ended_client)
         stack.enter_context(dask.config.set(spot_configuration(choices)))
         if address in {None, "local"}:
             shape = local_shape(choices, workers or choices.workers, task_bytes=task_bytes)
@@ -99,6 +100,22 @@ def connect(
         _compare_software(client)
         _prepare_workers(client, ours=address in {None, "local"})
         yield client
+
+
+def _forget_ended_client() -> None:
+    """Unset the scheduler of this process if its client has ended.
+
+    Clients that end out of turn leave each other's scheduler behind, and whatever computes next in
+    this process would ask for one that is gone.
+    """
+    import dask
+    from distributed import default_client
+
+    try:
+        default_client()  # type: ignore[no-untyped-call]
+    except ValueError:
+        if dask.config.get("scheduler", None) == "dask.distributed":
+            dask.config.set(scheduler=None)
 
 
 def worker_memory(client: "Client") -> int:
