@@ -245,8 +245,12 @@ def test_the_correction_closes_the_total_on_the_ice_alone(
     assert corrected[total] == pytest.approx(expected.target, rel=1e-12)
     added = stored.read(group, "mass_rate") - stored.read(product, "mass_rate")
     on_ice = grounded_at(products, stored.read(product, "x"), stored.read(product, "y"))
-    assert ((np.abs(added) > 0.0) == on_ice).mean() > 0.995  # outlines read off a 2 km raster
-    close(added[added != 0.0], np.array(expected.density))
+    # Two runs differ by rounding where nothing is added; what is added is the whole density.
+    corrected_cells = np.abs(added) > 0.5 * abs(expected.density)
+    assert (corrected_cells == on_ice).mean() > 0.995  # outlines read off a 2 km raster
+    rounding = 1e-12 * np.abs(stored.read(product, "mass_rate")).max()
+    np.testing.assert_allclose(added[corrected_cells], expected.density, atol=rounding)
+    np.testing.assert_allclose(added[~corrected_cells], 0.0, atol=rounding)
     lifted = [stored.read(each, "mass_rate_quantile") for each in (group, product)]
     close(lifted[0] - lifted[1], np.broadcast_to(added, lifted[0].shape), part=1e-8)
     held = plan.tell.keywords  # type: ignore[attr-defined]
