@@ -1,0 +1,1 @@
+"""Plane geometry of polygons in EPSG:3031: gates, slivers, and cells of models."""

@@ -1,0 +1,1 @@
+"""From velocity, thickness and snowfall to discharge and mass balance, with their errors."""
