@@ -1,6 +1,6 @@
 """Gates made from the grounding line: rings at set distances inland, for ensembles of gates.
 
-Distances are true. The grounding line is taken in pieces within which k changes by less than 0.02 %,
+Distances are true. The grounding line is taken in pieces within which k changes by 0.02 % at most,
 and each piece clears ice to d k on the map. What is left over is the change of k between the line
 and the gate, d² |∇k| / 2k: 3e-4 of d = 20 km where k changes fastest. Round corners are drawn with
 128 edges a circle, inside it by 3e-4 d. So a gate lies at its distance within 1e-3 of it for d up
@@ -140,7 +140,7 @@ def _coast_by_scale(
     )
     steps = np.unique(step)
     bundles = [shapely.multilinestrings(lines[step[first] == value]) for value in steps]
-    return steps * SCALE_STEP, np.asarray(bundles, dtype=object)
+    return np.asarray(steps * SCALE_STEP, dtype=np.float64), np.asarray(bundles, dtype=object)
 
 
 def _inland(

@@ -25,8 +25,8 @@ INT = NDArray[np.int64]
 TILE_M = 100_000.0
 """Side of the squares that nodes are sorted by [m]."""
 INWARD_M = 1e-3
-"""A node belongs to the region this far inward of it [m], so that a gate drawn along a border belongs
-to the region whose ice leaves through it, whatever the last digits of either line are."""
+"""A node belongs to the region this far inward of it [m], so that a gate drawn along a border
+belongs to the region whose ice leaves through it, whatever the last digits of either line are."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,18 @@ def gate_nodes(
     _require_met(names, pieces.gate, region, snap_m)
     notes = _notes(length, region, snapped, snap_m)
     order = np.lexsort((np.floor(x / TILE_M), np.floor(y / TILE_M)))
-    columns = (x, y, w_x, w_y, length, pieces.gate, region, _patches(x, y, patch_km))
-    return GateNodes(*(column[order] for column in columns), gate_names=names, notes=notes)
+    return GateNodes(
+        x=x[order],
+        y=y[order],
+        w_x=w_x[order],
+        w_y=w_y[order],
+        length=length[order],
+        gate=pieces.gate[order],
+        region=region[order],
+        patch=_patches(x, y, patch_km)[order],
+        gate_names=names,
+        notes=notes,
+    )
 
 
 def _require_positive(**sizes: float) -> None:
@@ -219,7 +229,7 @@ def _notes(
 
 
 def _patches(x: FLOAT, y: FLOAT, patch_km: float) -> INT:
-    """Number the squares of the map that hold nodes."""
+    """Return the numbers of the squares of the map that hold nodes."""
     column, row = np.floor(x / (1e3 * patch_km)), np.floor(y / (1e3 * patch_km))
     number = (row - row.min()) * (column.max() - column.min() + 1.0) + column - column.min()
     return np.asarray(np.unique(number, return_inverse=True)[1], dtype=np.int64)

@@ -148,7 +148,7 @@ def _place(point: NDArray[np.float64]) -> str:
 
 def _closed_gate(name: str, rings: list[shapely.LineString]) -> GateParts:
     """Orient rings by how many others they lie in."""
-    areas = shapely.polygons([shapely.get_coordinates(ring) for ring in rings])
+    areas = np.asarray([shapely.Polygon(ring) for ring in rings], dtype=object)
     hole = _depth(name, areas) % 2 == 1
     turned = []
     for ring, is_hole in zip(rings, hole, strict=True):

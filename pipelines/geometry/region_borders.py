@@ -1,4 +1,4 @@
-"""Regions as the parts of the map that gates are cut by: borders, who holds a point, who is near."""
+"""Regions that gates are cut by: their borders, which one holds a point, which one is near."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ FLOAT = NDArray[np.float64]
 INT = NDArray[np.int64]
 
 SLIVER_WIDTH_M = 1_000.0
-"""Neighbours simplified apart overlap in strips; narrower than this on average they are no fault."""
+"""Neighbours simplified apart overlap in strips; below this mean width they are no fault [m]."""
 _PARALLEL = 1e-12
 _CLOSEST_CUTS_M = 1e-6
 

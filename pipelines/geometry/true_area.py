@@ -63,7 +63,7 @@ def true_area(shapes: NDArray[np.object_]) -> FLOAT:
     start, end = points[joined], points[joined + 1]
     swept = 0.5 * (start[:, 0] * end[:, 1] - start[:, 1] * end[:, 0]) * _mean_over_edge(start, end)
     owner = shape_of[polygon_of[ring_of[joined]]]
-    return np.bincount(owner, weights=swept, minlength=len(shapes))
+    return _sums(owner, swept, len(shapes))
 
 
 def _mean_over_edge(start: FLOAT, end: FLOAT) -> FLOAT:
@@ -74,6 +74,10 @@ def _mean_over_edge(start: FLOAT, end: FLOAT) -> FLOAT:
         for u, part in zip((_DISC + 1.0) / 2.0, _DISC_WEIGHTS, strict=True):
             total += 0.25 * weight * part / map_scale_at(x * np.sqrt(u), y * np.sqrt(u)) ** 2
     return total
+
+
+def _sums(owner: NDArray[np.int64], weights: FLOAT, count: int) -> FLOAT:
+    return np.asarray(np.bincount(owner, weights=weights, minlength=count), dtype=np.float64)
 
 
 def true_length(lines: NDArray[np.object_]) -> FLOAT:
@@ -95,4 +99,4 @@ def true_length(lines: NDArray[np.object_]) -> FLOAT:
     joined = np.flatnonzero(part_of[1:] == part_of[:-1])
     step, middle = points[joined + 1] - points[joined], (points[joined + 1] + points[joined]) / 2.0
     length = np.hypot(*step.T) / map_scale_at(*middle.T)
-    return np.bincount(line_of[part_of[joined]], weights=length, minlength=len(lines))
+    return _sums(line_of[part_of[joined]], length, len(lines))

@@ -2,8 +2,8 @@
 
 A gate is a line of nodes drawn clockwise around the ice (y up), so that "outward" lies to the left
 of the direction of travel. Widths are true: a width on the map is divided by the scale factor
-``map_over_true``, k of EPSG:3031, which is 1.0205 at 65° S (:func:`pipelines.kernels.geodesy.map_scale`,
-pyproj's ``meridional_scale``). Some codes name the inverse, 0.9799, by the same word.
+``map_over_true``, k of EPSG:3031, which is 1.0205 at 65° S (:func:`geodesy.map_scale`, pyproj's
+``meridional_scale``). Some codes call the inverse, 0.9799, by the same name.
 """
 
 import numpy as np
