@@ -41,3 +41,9 @@ P1_ALIAS_DAYS = 171.0
 # -- mass
 KG_PER_GT = 1.0e12
 """Kilograms in a gigatonne [kg]."""
+
+# -- sea level
+GT_PER_MM_SEA_LEVEL = 361.8
+"""Water that lifts the sea by 1 mm [Gt mm⁻¹]: 1000 kg m⁻³ on the 3.618e8 km² of ocean of Charette
+and Smith (2010, Oceanography 23(2)). Cogley (2012, Marine Geodesy 35, 379) has 362.5, 0.2 % more.
+"""
