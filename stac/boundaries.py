@@ -69,7 +69,7 @@ def read_regions(parts: Mapping[str, bytes], *, name: str) -> gpd.GeoDataFrame:
         If there is no polygon, no coordinate system, an id is missing or comes twice, or a region
         lies north of 50° S.
     """
-    raw = _read_file(parts, name)
+    raw = read_shapes(parts, name)
     grounded, remarks = _grounded_only(raw)
     _require_polygons(grounded, name)
     _require_antarctic(grounded, name)
@@ -92,10 +92,33 @@ def read_regions(parts: Mapping[str, bytes], *, name: str) -> gpd.GeoDataFrame:
     return table
 
 
-def _read_file(parts: Mapping[str, bytes], name: str) -> gpd.GeoDataFrame:
+def read_shapes(
+    parts: Mapping[str, bytes], name: str, *, shape: str = "polygon"
+) -> gpd.GeoDataFrame:
+    """Read the rows of a GeoPackage, GeoJSON file or shapefile as they are.
+
+    Parameters
+    ----------
+    parts : mapping of str to bytes
+        Suffix and bytes of each file.
+    name : str
+        File name, for messages.
+    shape : str
+        What the file should hold, for messages.
+
+    Returns
+    -------
+    GeoDataFrame
+        In the file's own coordinates; shapes of too few points are None.
+
+    Raises
+    ------
+    BoundaryError
+        Not such a file, damaged, empty, or without a coordinate system.
+    """
     suffix = next((s for s in SUFFIXES if s in parts), None)
     if suffix is None:
-        msg = f"{name} is no file of polygons; expected one of {', '.join(SUFFIXES)}"
+        msg = f"{name} is no file of {shape}s; expected one of {', '.join(SUFFIXES)}"
         raise BoundaryError(msg)
     absent = [part for part in SHAPEFILE_PARTS if suffix == ".shp" and part not in parts]
     if absent:
@@ -105,13 +128,13 @@ def _read_file(parts: Mapping[str, bytes], name: str) -> gpd.GeoDataFrame:
         for part, data in parts.items():
             Path(folder, f"polygons{part}").write_bytes(data)
         try:
-            table = gpd.read_file(Path(folder, f"polygons{suffix}"))
+            table = gpd.read_file(Path(folder, f"polygons{suffix}"), on_invalid="ignore")
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
             reason = str(error).replace(folder, "").split(";")[0]
             msg = f"{name} cannot be read ({reason}); is it whole? expected {' '.join(SUFFIXES)}"
             raise BoundaryError(msg) from error
     if not isinstance(table, gpd.GeoDataFrame) or table.empty:
-        msg = f"{name} holds no geometry; expected one polygon at least"
+        msg = f"{name} holds no geometry; expected one {shape} at least"
         raise BoundaryError(msg)
     if table.crs is None:
         msg = (

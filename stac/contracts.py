@@ -12,14 +12,23 @@ import pystac
 import xarray as xr
 
 from stac import stores
-from stac.kinds import CONTRACTS, DEGREE_ONE, LOW_DEGREES, POLYGON_CONTRACTS, TIDE_SYSTEMS
+from stac.kinds import (
+    CONTRACTS,
+    DEGREE_ONE,
+    LINE_CONTRACTS,
+    LOW_DEGREES,
+    POLYGON_CONTRACTS,
+    TIDE_SYSTEMS,
+)
 from stac.locations import CatalogueError, normalise, read_bytes
 from stac.promises import (
     EXAMPLE_DEGREE,
+    GATE_COLUMNS,
     POLAR,
     REGION_COLUMNS,
     Contract,
     ContractError,
+    LineContract,
     PolygonContract,
     Variable,
 )
@@ -28,6 +37,8 @@ __all__ = [
     "CONTRACTS",
     "DEGREE_ONE",
     "EXAMPLE_DEGREE",
+    "GATE_COLUMNS",
+    "LINE_CONTRACTS",
     "LOW_DEGREES",
     "POLAR",
     "POLYGON_CONTRACTS",
@@ -35,9 +46,11 @@ __all__ = [
     "TIDE_SYSTEMS",
     "Contract",
     "ContractError",
+    "LineContract",
     "PolygonContract",
     "Variable",
     "data_url",
+    "open_gates",
     "open_item",
     "open_regions",
 ]
@@ -84,13 +97,33 @@ def open_regions(item: pystac.Item) -> gpd.GeoDataFrame:
     if kind not in POLYGON_CONTRACTS:
         msg = f"item {item.id!r} is of kind {kind!r}, expected {' or '.join(POLYGON_CONTRACTS)}"
         raise ContractError(msg + "; open arrays with open_item")
+    return POLYGON_CONTRACTS[kind].check(_read_table(item))
+
+
+def open_gates(item: pystac.Item) -> gpd.GeoDataFrame:
+    """Read the gates of an item: `GATE_COLUMNS`, lines in EPSG:3031, checked.
+
+    Raises
+    ------
+    ContractError
+        If the kind holds no gates, or the table does not keep its contract.
+    CatalogueError
+        If the table is not where the item says.
+    """
+    kind = str(item.properties.get("nunatak:kind"))
+    if kind not in LINE_CONTRACTS:
+        msg = f"item {item.id!r} is of kind {kind!r}, expected {' or '.join(LINE_CONTRACTS)}"
+        raise ContractError(msg + "; open arrays with open_item, polygons with open_regions")
+    return LINE_CONTRACTS[kind].check(_read_table(item))
+
+
+def _read_table(item: pystac.Item) -> gpd.GeoDataFrame:
     url = data_url(item)
     try:
-        table = gpd.read_parquet(io.BytesIO(read_bytes(normalise(url))))
+        return gpd.read_parquet(io.BytesIO(read_bytes(normalise(url))))
     except (FileNotFoundError, ValueError) as error:
         msg = f"item {item.id!r} has no readable table at {url} ({error}); ingest its source again"
         raise CatalogueError(msg) from error
-    return POLYGON_CONTRACTS[kind].check(table)
 
 
 def data_url(item: pystac.Item) -> str:

@@ -13,12 +13,29 @@ from pathlib import Path, PurePosixPath
 
 import xarray as xr
 
-from stac import along_track, boundaries, elevation, gravity, stores, surface_processes, velocity
+from stac import (
+    along_track,
+    boundaries,
+    elevation,
+    gates,
+    gravity,
+    stores,
+    surface_processes,
+    velocity,
+)
 from stac.boundaries import BoundaryError
-from stac.contracts import CONTRACTS, POLYGON_CONTRACTS, ContractError
+from stac.contracts import CONTRACTS, LINE_CONTRACTS, POLYGON_CONTRACTS, ContractError
 from stac.field_units import FieldFormatError
 from stac.gravity import GravityFormatError
-from stac.items import Coverage, Source, array_coverage, item_id, region_coverage, source_item
+from stac.items import (
+    Coverage,
+    Source,
+    array_coverage,
+    gate_coverage,
+    item_id,
+    region_coverage,
+    source_item,
+)
 from stac.locations import CatalogueError, UnreachableError, filesystem, normalise, reaching
 from stac.registry import ChangedSourceError, CollectionWriter, open_writer
 
@@ -57,14 +74,14 @@ READERS: Mapping[str, Callable[..., xr.Dataset]] = {
 }
 FIELD_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".tif", ".tiff")
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(POLYGON_CONTRACTS, boundaries.SUFFIXES),
+    **dict.fromkeys((*POLYGON_CONTRACTS, *LINE_CONTRACTS), boundaries.SUFFIXES),
     **dict.fromkeys(
         ("elevation-rate", "elevation", "surface-elevation", "velocity", "surface-processes"),
         FIELD_SUFFIXES,
     ),
 }
 """What is looked at in a folder, by kind; all visible files where nothing is said."""
-READABLE = (*READERS, *POLYGON_CONTRACTS)
+READABLE = (*READERS, *POLYGON_CONTRACTS, *LINE_CONTRACTS)
 
 
 class IngestError(ValueError):
@@ -188,6 +205,8 @@ def _convert(
     with tempfile.TemporaryDirectory(prefix="nunatak-ingest-") as folder:
         if kind in POLYGON_CONTRACTS:
             found, stored, coverage = _convert_polygons(kind, parts, source, Path(folder))
+        elif kind in LINE_CONTRACTS:
+            found, stored, coverage = _convert_lines(kind, parts, source, Path(folder))
         else:
             found, stored, coverage = _convert_arrays(kind, parts, source, Path(folder))
         item = source_item(
@@ -215,6 +234,13 @@ def _convert_polygons(
     return kind, stores.write_table(table, folder / "data.parquet"), coverage
 
 
+def _convert_lines(
+    kind: str, parts: Mapping[str, bytes], source: Source, folder: Path
+) -> tuple[str, stores.Stored, Coverage]:
+    table = LINE_CONTRACTS[kind].check(gates.read_gates(parts, name=source.name))
+    return kind, stores.write_table(table, folder / "data.parquet"), gate_coverage(table)
+
+
 def describe_source(name: str, parts: Mapping[str, bytes]) -> Source:
     """Return name, size and SHA-256 of a source.
 
@@ -236,7 +262,7 @@ def read_parts(url: str, kind: str) -> dict[str, bytes]:
     """Read a source: suffix and bytes of one file, or of all parts of a shapefile."""
     suffix = PurePosixPath(url).suffix.lower()
     parts = {suffix: _read(url)}
-    if kind in POLYGON_CONTRACTS and suffix == ".shp":
+    if kind not in READERS and suffix == ".shp":
         stem = url[: -len(suffix)]
         for sibling in SHAPEFILE_SIBLINGS:
             with suppress(FileNotFoundError):

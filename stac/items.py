@@ -45,6 +45,7 @@ KNOWN_SUFFIXES = frozenset(
         ".dat",
         ".tar",
         ".nc4",
+        ".npz",
         ".cdf",
         ".h5",
         ".tif",
@@ -199,6 +200,19 @@ def region_coverage(table: gpd.GeoDataFrame) -> Coverage:
     }
     remarks = tuple(table.attrs.get("remarks", ()))
     return Coverage(grids.footprint(hull), *ALWAYS, grids.POLAR, properties, remarks)
+
+
+def gate_coverage(table: gpd.GeoDataFrame) -> Coverage:
+    """Cover the convex hull of all gates, `TRACK_M` wider, at any time."""
+    hull = shapely.convex_hull(shapely.geometrycollections(table.geometry.to_numpy()))
+    properties = {
+        "nunatak:gates": len(table),
+        "nunatak:length_km": round(float(table["length_km"].sum()), 3),
+    }
+    remarks = tuple(table.attrs.get("remarks", ()))
+    return Coverage(
+        grids.footprint(hull.buffer(TRACK_M)), *ALWAYS, grids.POLAR, properties, remarks
+    )
 
 
 def _span(dataset: xr.Dataset) -> tuple[datetime, datetime]:

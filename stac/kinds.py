@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from stac.promises import EXAMPLE_DEGREE, Contract, PolygonContract, Variable
+from stac.promises import EXAMPLE_DEGREE, Contract, LineContract, PolygonContract, Variable
 
 TIDE_SYSTEMS = ("zero_tide", "tide_free", "mean_tide", "unknown")
 DEGREE_ONE = ("C10", "C11", "S11")
@@ -137,6 +137,7 @@ _POINTS = (
 CONTRACTS: Mapping[str, Contract] = MappingProxyType(
     {c.kind: c for c in (*_GRAVITY, *_FIELDS, *_POINTS)}
 )
+LINE_CONTRACTS: Mapping[str, LineContract] = MappingProxyType({"gates": LineContract("gates")})
 POLYGON_CONTRACTS: Mapping[str, PolygonContract] = MappingProxyType(
     {kind: PolygonContract(kind) for kind in ("basins", "boundaries")}
 )

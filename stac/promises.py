@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 EXAMPLE_DEGREE = 2
 EXAMPLE_M = 5000.0
 REGION_COLUMNS = ("region", "name", "group", "area_km2", "geometry")
+GATE_COLUMNS = ("gate", "name", "closed", "length_km", "geometry")
 POLAR = "EPSG:3031"
 EVEN_M = 1.0
 """How far cells of a grid may be from squares of one size [m]."""
@@ -242,6 +243,57 @@ class PolygonContract:
             yield f"the polygons of {broken} cross themselves"
         if not (table["area_km2"] > 0.0).all():
             yield "some areas are not positive, expected km² on the ellipsoid"
+
+
+@dataclass(frozen=True)
+class LineContract:
+    """What tables of gates hold: `GATE_COLUMNS`, lines in EPSG:3031, ids as text."""
+
+    kind: str
+
+    def check(self, table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        """Return the table if it keeps the contract.
+
+        Raises
+        ------
+        ContractError
+            Naming every fault.
+        """
+        faults = list(self._faults(table))
+        if faults:
+            msg = (
+                f"this is no valid table of {self.kind!r}: {'; '.join(faults)}; ingest its source "
+                "again, or correct the program that wrote it"
+            )
+            raise ContractError(msg)
+        return table
+
+    def example(self) -> gpd.GeoDataFrame:
+        """Return one open gate of 100 km on the map in East Antarctica."""
+        line = shapely.LineString([(0.0, 1.0e6), (1.0e5, 1.0e6)])
+        columns = {"gate": ["1"], "name": ["one"], "closed": [False], "length_km": [102.0]}
+        return gpd.GeoDataFrame(columns, geometry=[line], crs=POLAR)
+
+    def _faults(self, table: gpd.GeoDataFrame) -> Iterator[str]:
+        absent = [name for name in GATE_COLUMNS if name not in table.columns]
+        if absent:
+            yield f"columns {absent} are missing, expected {list(GATE_COLUMNS)}"
+            return
+        if table.crs is None or table.crs.to_string() != POLAR:
+            yield f"coordinates are in {table.crs}, expected {POLAR}"
+        if table.empty:
+            yield "it has no gate, expected one at least"
+        if table["gate"].duplicated().any():
+            yield f"gates {sorted(table.loc[table['gate'].duplicated(), 'gate'])} come twice"
+        if not set(table.geom_type) <= {"LineString", "MultiLineString"}:
+            yield f"it holds {sorted(set(table.geom_type))}, expected lines"
+        elif not table.geometry.is_simple.all():
+            crossed = table.loc[~table.geometry.is_simple, "gate"].tolist()
+            yield f"the gates {crossed} cross themselves"
+        if table["closed"].dtype != bool:
+            yield f"'closed' has type {table['closed'].dtype}, expected bool"
+        if not (table["length_km"] > 0.0).all():
+            yield "some lengths are not positive, expected km on the ellipsoid"
 
 
 def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
