@@ -67,7 +67,8 @@ def coverage(u: FLOAT, v: FLOAT, ring: INT, shape: tuple[int, int]) -> scipy.spa
 
 def outline(polygon: shapely.Geometry) -> tuple[FLOAT, FLOAT, INT]:
     """Return x, y [m] and ring of the vertices of a polygon; rims and holes turn opposite ways."""
-    rings = shapely.get_rings(shapely.orient_polygons(polygon))
+    # Rings are given of polygons only, not of collections of them.
+    rings = shapely.get_rings(shapely.orient_polygons(shapely.get_parts(polygon)))
     points, ring = shapely.get_coordinates(rings, return_index=True)
     return points[:, 0], points[:, 1], np.asarray(ring, dtype=np.int64)
 

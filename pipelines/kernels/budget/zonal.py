@@ -3,6 +3,7 @@
 Weights are sparse: a region touches few cells, and the same weights serve every month.
 """
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ def region_sums(
     _check(weights, amounts, coast, whole)
     used = np.unique(weights.indices)
     narrow = scipy.sparse.csr_array(weights[:, used])
-    taken = amounts[..., used].reshape(-1, used.size)
+    taken = amounts[..., used].reshape(math.prod(amounts.shape[:-1]), used.size)
     lacks = np.isnan(taken)
     full = np.asarray(narrow.sum(axis=1)).ravel()
     covered = np.broadcast_to(full, (taken.shape[0], full.size))
