@@ -20,6 +20,7 @@ from stac import (
     gates,
     gravity,
     stores,
+    surface_mass_balance,
     surface_processes,
     velocity,
 )
@@ -71,6 +72,7 @@ READERS: Mapping[str, Callable[..., xr.Dataset]] = {
     "surface-elevation": elevation.read_surface_elevation,
     "velocity": velocity.read_velocity,
     "surface-processes": surface_processes.read_surface_processes,
+    "surface-mass-balance": surface_mass_balance.read_surface_mass_balance,
 }
 FIELD_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".tif", ".tiff")
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
@@ -79,6 +81,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
         ("elevation-rate", "elevation", "surface-elevation", "velocity", "surface-processes"),
         FIELD_SUFFIXES,
     ),
+    "surface-mass-balance": surface_mass_balance.SUFFIXES,
 }
 """What is looked at in a folder, by kind; all visible files where nothing is said."""
 READABLE = (*READERS, *POLYGON_CONTRACTS, *LINE_CONTRACTS)
@@ -222,6 +225,8 @@ def _convert_arrays(
     dataset = READERS[kind](data, name=source.name)
     # Altimetry is ingested under one name, whether it is gridded already or not.
     found = "elevation" if "point" in dataset.dims else kind
+    # Tables by basin are of a kind of their own, and ingested under the name of the fields.
+    found = f"{kind}-regions" if "region" in dataset.dims else found
     CONTRACTS[found].check_values(dataset)
     return found, stores.write_group(dataset, folder / "data.zarr"), array_coverage(dataset)
 

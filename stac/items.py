@@ -31,6 +31,8 @@ SECOND = timedelta(seconds=1)
 TRACK_M = 10_000.0
 """How far points may lie from the line that stands for their track [m]."""
 MOST_CORNERS = 1000
+CONTINENT_M = 3.0e6
+"""Map radius around the pole that holds the ice sheet [m]."""
 KNOWN_SUFFIXES = frozenset(
     {
         ".gz",
@@ -116,7 +118,11 @@ def array_coverage(dataset: xr.Dataset) -> Coverage:
     """Cover the track, the grid or the globe that a dataset is about."""
     if "point" in dataset.dims:
         return track_coverage(dataset)
-    return grid_coverage(dataset) if {"y", "x"} <= set(dataset.dims) else field_coverage(dataset)
+    if {"y", "x"} <= set(dataset.dims):
+        return grid_coverage(dataset)
+    if {"cell", "region"} & set(dataset.dims):
+        return cell_coverage(dataset)
+    return field_coverage(dataset)
 
 
 def grid_coverage(dataset: xr.Dataset) -> Coverage:
@@ -147,6 +153,24 @@ def grid_coverage(dataset: xr.Dataset) -> Coverage:
         properties["nunatak:members"] = int(dataset.sizes["member"])
     footprint = grids.footprint(box)
     return Coverage(footprint, *_span(dataset), grids.POLAR, properties)
+
+
+def cell_coverage(dataset: xr.Dataset) -> Coverage:
+    """Cover the hull of all cells of a model that hold a value, or what may be ice sheet."""
+    properties = {name: int(dataset.sizes[dim]) for name, dim in
+                  (("nunatak:months", "time"), ("nunatak:cells", "cell"),
+                   ("nunatak:regions", "region")) if dim in dataset.sizes}  # fmt: skip
+    hull = shapely.Point(0.0, 0.0).buffer(CONTINENT_M)
+    if "cell" in dataset.dims:
+        amounts = dataset["surface_mass_balance"].to_numpy()
+        held = np.zeros(amounts.shape[1], dtype=bool)
+        for month in amounts:
+            held |= np.isfinite(month)
+        held |= not held.any()
+        corners = [dataset[name].to_numpy()[held].ravel() for name in ("corner_x", "corner_y")]
+        hull = shapely.convex_hull(shapely.MultiPoint(np.column_stack(corners)))
+    properties |= _searchable(dataset)
+    return Coverage(grids.footprint(hull), *_span(dataset), grids.POLAR, properties)
 
 
 def _holds_values(dataset: xr.Dataset) -> NDArray[np.bool_]:

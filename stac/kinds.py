@@ -134,8 +134,33 @@ _POINTS = (
         },
     ),
 )
+_SPANS = tuple(Variable(name, ("time",), "datetime64[ns]") for name in ("time_start", "time_end"))
+_SURFACE_MASS_BALANCE = (
+    Contract(
+        "surface-mass-balance",
+        (
+            Variable("surface_mass_balance", ("time", "cell"), unit="kg m-2", missing=NAN),
+            *_SPANS,
+            *(Variable(name, ("cell", "corner"), unit=METRE) for name in ("corner_x", "corner_y")),
+            Variable("area", ("cell",), unit="m2"),
+        ),
+        {"product": "RACMO2.3p2", "quantity": "surface_mass_balance"},
+        {"quantity": ("surface_mass_balance", "precipitation_minus_evaporation")},
+    ),
+    Contract(
+        "surface-mass-balance-regions",
+        (
+            Variable("surface_mass_balance", ("time", "region"), unit="Gt", missing=NAN),
+            *_SPANS,
+            Variable("region", ("region",), "text"),
+            Variable("region_area", ("region",), unit="km2"),
+        ),
+        {"product": "MAR", "region_set": "zwally"},
+        {"region_set": ("zwally", "rignot")},
+    ),
+)
 CONTRACTS: Mapping[str, Contract] = MappingProxyType(
-    {c.kind: c for c in (*_GRAVITY, *_FIELDS, *_POINTS)}
+    {c.kind: c for c in (*_GRAVITY, *_FIELDS, *_POINTS, *_SURFACE_MASS_BALANCE)}
 )
 LINE_CONTRACTS: Mapping[str, LineContract] = MappingProxyType({"gates": LineContract("gates")})
 POLYGON_CONTRACTS: Mapping[str, PolygonContract] = MappingProxyType(

@@ -155,6 +155,7 @@ class Contract:
         side = EXAMPLE_DEGREE + 1
         sizes = {"part": 2, "degree": side, "order": side, "time": 3, "period_years": 1}
         sizes |= {"member": 2, "y": 3, "x": 4, "point": 3}
+        sizes |= {"cell": 2, "corner": 4, "region": 2}
         sizes |= {name: len(labels) for name, labels in self.labels.items()}
         required = [variable for variable in self.variables if not variable.optional]
         made = {variable.name: variable.example(sizes) for variable in required}
@@ -303,9 +304,10 @@ def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _time_faults(dataset: xr.Dataset) -> Iterator[str]:
-    if not {"time", "time_start", "time_end"} <= set(dataset.variables):
+    if not {"time_start", "time_end"} <= set(dataset.variables):
         return
-    time, start, end = (dataset[name].to_numpy() for name in ("time", "time_start", "time_end"))
+    start, end = (dataset[name].to_numpy() for name in ("time_start", "time_end"))
+    time = dataset["time"].to_numpy() if "time" in dataset.variables else start
     if not (np.diff(time) > np.timedelta64(0)).all():
         yield "times do not increase, expected each epoch once and in order"
     if not ((start <= time) & (time <= end)).all():

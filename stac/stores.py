@@ -27,6 +27,8 @@ ZARR_MEDIA = "application/vnd.zarr; version=3"
 PARQUET_MEDIA = "application/vnd.apache.parquet"
 TILE = 512
 """Rows and columns of one chunk of a field: 2 MiB of float64."""
+SERIES = 120, 16_384
+"""Months and cells of one chunk of a model's series: 15 MiB of float64."""
 EPOCH = "microseconds since 1970-01-01"
 
 
@@ -120,6 +122,8 @@ def _encoding(variable: xr.Variable) -> dict[str, Any]:
 
 def _chunks(variable: xr.Variable) -> tuple[int, ...]:
     """Return the shape of one chunk: of a field at most a tile of one member."""
+    if variable.dims == ("time", "cell"):
+        return tuple(min(size, most) for size, most in zip(variable.shape, SERIES, strict=True))
     if variable.dims[-2:] != ("y", "x"):
         return variable.shape
     return (*(1 for _ in variable.shape[:-2]), *(min(TILE, size) for size in variable.shape[-2:]))

@@ -5,7 +5,7 @@ squares. Nothing is interpolated. A sum over a region needs the true area of the
 
     w_rc = f_rc A_c          f: share of the cell's map area,  A: true area [m²]
 
-The scale of the map changes by less than 4·10⁻⁴ across a cell of 27 km. So the part of a cell that
+The scale of the map changes by less than 2·10⁻³ across a cell of 27 km. So the part of a cell that
 a polygon takes has, by its share, a true area wrong by that at most; along a whole rim such errors
 cancel, and regions of 600 km are right to 2·10⁻⁵.
 """
