@@ -96,6 +96,7 @@ def _one_gate(name: str, shape: shapely.Geometry, *, called_closed: bool) -> Gat
     if kind not in (*LINES, *POLYGONS) or shape.is_empty:
         msg = f"gate {name} holds {kind}, expected a line or a polygon of two nodes at least"
         raise GateError(msg)
+    _require_numbers(name, shapely.get_coordinates(shape))
     outline = shapely.boundary(shape) if kind in POLYGONS else shape
     lines = [_checked(name, part) for part in shapely.get_parts(shapely.force_2d(outline))]
     closed = [bool(shapely.is_closed(line)) for line in lines]
@@ -110,9 +111,7 @@ def _one_gate(name: str, shape: shapely.Geometry, *, called_closed: bool) -> Gat
     return _closed_gate(name, lines)
 
 
-def _checked(name: str, line: shapely.LineString) -> shapely.LineString:
-    """Return a line without repeated vertices, or say why it is none."""
-    points = shapely.get_coordinates(line)
+def _require_numbers(name: str, points: NDArray[np.float64]) -> None:
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if bad.size:
         msg = (
@@ -120,6 +119,11 @@ def _checked(name: str, line: shapely.LineString) -> shapely.LineString:
             f"index {bad[0]}; remove them or cut the line there"
         )
         raise GateError(msg)
+
+
+def _checked(name: str, line: shapely.LineString) -> shapely.LineString:
+    """Return a line without repeated vertices, or say why it is none."""
+    points = shapely.get_coordinates(line)
     kept = points[np.r_[True, (np.diff(points, axis=0) != 0.0).any(axis=1)]]
     if len(kept) < 2:
         msg = f"gate {name} has one node, at {_place(kept[0])}; expected two at least"

@@ -166,5 +166,5 @@ def region_sums(flux: FLOAT, region: NDArray[np.integer], n_regions: int) -> FLO
         (np.ones(inside.size), (np.asarray(region)[inside], inside)), shape=(n_regions, n)
     )
     leading = np.shape(flux)[:-1]
-    sums = members @ np.reshape(flux, (-1, n)).T
+    sums = members @ np.reshape(flux, (int(np.prod(leading)), n)).T
     return np.asarray(sums.T).reshape(*leading, n_regions)
