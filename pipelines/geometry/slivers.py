@@ -40,7 +40,7 @@ def slivers(
     gates : GeoDataFrame
         Columns ``gate`` (id) and ``geometry`` (lines, rings or polygons in EPSG:3031).
     grounded : GeoDataFrame or shapely.Polygon or shapely.MultiPolygon
-        Grounded ice in EPSG:3031; its gaps narrower than 1 km on average are taken for ice.
+        Grounded ice in EPSG:3031; holes narrower than 1 km on average are taken for ice.
     regions : GeoDataFrame
         Columns ``region`` (id) and ``geometry`` (polygons in EPSG:3031).
     reversed_gates : collection of str
