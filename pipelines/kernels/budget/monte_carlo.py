@@ -90,10 +90,10 @@ def _alike(
     generator: np.random.Generator, shape: tuple[int, ...], structure: Structure
 ) -> NDArray[np.float64]:
     """Draw ``s ξ + c η_p`` for patches, the last but one axis."""
-    shared = generator.standard_normal((*shape[:-2], 1, shape[-1]))
-    own = generator.standard_normal(shape)
-    own *= structure.correlated
-    own += structure.systematic * shared
+    own = generator.standard_normal(shape) if structure.correlated else np.zeros(shape)
+    if structure.correlated < 1.0:
+        own *= structure.correlated
+        own += structure.systematic * generator.standard_normal((*shape[:-2], 1, shape[-1]))
     return own
 
 

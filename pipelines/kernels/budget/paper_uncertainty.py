@@ -136,7 +136,7 @@ def total_discharge_sigma(sigma_discharge: NDArray[np.float64]) -> NDArray[np.fl
 
         σ_D,AIS = √Σ σ_D,i²
     """
-    return np.sqrt((np.asarray(sigma_discharge) ** 2).sum(axis=-1))
+    return np.asarray(np.sqrt((np.asarray(sigma_discharge) ** 2).sum(axis=-1)))
 
 
 def balance_sigma(

@@ -123,9 +123,13 @@ class NodeErrors:
 
     def _sideways(self, year: int) -> NDArray[np.float64]:
         along_x, along_y = self.w_x * self.sigma_v_x[year], self.w_y * self.sigma_v_y[year]
-        return self.density * np.stack([along_x, along_y])
+        both = np.stack([along_x, along_y])
+        both *= self.density
+        return both
 
     def _known(self, year: int, effect: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.measured[year].all():
+            return effect
         missing = 0.0 if self.leave_out else np.nan
         return np.where(self.measured[year], effect, missing)
 
@@ -347,17 +351,15 @@ def _sums_of_year(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return map × cells + cell of every sum of a year, and the six sums, shape (6, c)."""
     local = maps_of_year(nodes, year)
-    of_map = np.searchsorted(local, nodes.velocity_map[year]) if len(local) > 1 else 0
-    place = of_map * cells + cell
+    several = len(local) > 1
+    place = np.searchsorted(local, nodes.velocity_map[year]) * cells + cell if several else cell
     size = len(local) * cells
     used = np.flatnonzero(np.bincount(place, minlength=size))
-    effects = np.vstack(
-        [
-            nodes.flux(year),
-            nodes.thickness_effect(year),
-            nodes.velocity_effect(year),
-            nodes.product_effect(year),
-        ]
+    effects = (
+        nodes.flux(year),
+        nodes.thickness_effect(year),
+        *nodes.velocity_effect(year),
+        *nodes.product_effect(year),
     )
     sums = [np.bincount(place, effect, minlength=size)[used] for effect in effects]
     key = np.searchsorted(map_ids, local)[used // cells] * cells + used % cells

@@ -1,8 +1,8 @@
 """The terms of the uncertainty of a mass budget, each by its structure.
 
 Every function returns :class:`~pipelines.kernels.budget.loadings.Loadings`: what independent
-factors do to each year and region. Terms of a budget are kept apart by name, and are independent of each
-other unless told that they come from one model.
+factors do to each year and region. Terms of a budget are kept apart by name, and are independent
+of each other unless told that they come from one model.
 
 Three parts make an error (:class:`~pipelines.kernels.budget.loadings.Structure`):
 
