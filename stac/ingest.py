@@ -15,6 +15,7 @@ import xarray as xr
 
 from stac import (
     along_track,
+    basal_melt,
     boundaries,
     elevation,
     gates,
@@ -22,6 +23,8 @@ from stac import (
     stores,
     surface_mass_balance,
     surface_processes,
+    thickness,
+    triangle_mesh,
     velocity,
 )
 from stac.boundaries import BoundaryError
@@ -56,6 +59,7 @@ KINDS = (
     "velocity",
     "thickness",
     "surface-mass-balance",
+    "basal-melt",
     "landsat",
     "damage-labels",
     "weights",
@@ -70,7 +74,9 @@ READERS: Mapping[str, Callable[..., xr.Dataset]] = {
     "elevation-rate": elevation.read_elevation,
     "elevation": along_track.read_granule,
     "surface-elevation": elevation.read_surface_elevation,
-    "velocity": velocity.read_velocity,
+    "velocity": triangle_mesh.or_mesh(velocity.read_velocity, triangle_mesh.read_mesh_velocity),
+    "thickness": triangle_mesh.or_mesh(thickness.read_thickness, triangle_mesh.read_mesh_thickness),
+    "basal-melt": basal_melt.read_basal_melt,
     "surface-processes": surface_processes.read_surface_processes,
     "surface-mass-balance": surface_mass_balance.read_surface_mass_balance,
 }
@@ -78,9 +84,10 @@ FIELD_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".tif", ".tiff")
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys((*POLYGON_CONTRACTS, *LINE_CONTRACTS), boundaries.SUFFIXES),
     **dict.fromkeys(
-        ("elevation-rate", "elevation", "surface-elevation", "velocity", "surface-processes"),
+        ("elevation-rate", "elevation", "surface-elevation", "surface-processes", "basal-melt"),
         FIELD_SUFFIXES,
     ),
+    **dict.fromkeys(("velocity", "thickness"), (*FIELD_SUFFIXES, triangle_mesh.SUFFIX)),
     "surface-mass-balance": surface_mass_balance.SUFFIXES,
 }
 """What is looked at in a folder, by kind; all visible files where nothing is said."""

@@ -174,9 +174,11 @@ def cell_coverage(dataset: xr.Dataset) -> Coverage:
 
 
 def _holds_values(dataset: xr.Dataset) -> NDArray[np.bool_]:
-    """Return which cells hold a value in any field, shape (y, x)."""
+    """Return which cells hold a value in any field but classes, shape (y, x)."""
     held = np.zeros((dataset.sizes["y"], dataset.sizes["x"]), dtype=bool)
     for array in dataset.data_vars.values():
+        if array.dtype.kind != "f":
+            continue
         values = array.to_numpy()
         for member in values.reshape(-1, *held.shape):
             held |= np.isfinite(member)

@@ -99,6 +99,22 @@ _FIELDS = (
         PERIOD,
     ),
     Contract(
+        "thickness",
+        (
+            _field("thickness", METRE),
+            *(_field(name, METRE, optional=True) for name in ("thickness_sigma", "bed", "surface")),
+            *(
+                Variable(name, ("y", "x"), "int8", optional=True)
+                for name in ("mask", "source_class")
+            ),
+            X,
+            Y,
+        ),
+        {"product": "nsidc-0756-v3", "thickness_kind": "ice_equivalent", **PERIOD},
+        {"thickness_kind": ("ice_equivalent", "physical")},
+    ),
+    Contract("basal-melt", (_field("basal_melt_rate", "kg m-2 yr-1"), X, Y), PERIOD),
+    Contract(
         "surface-processes",
         (
             _field("surface_elevation_rate", SPEED),

@@ -195,9 +195,9 @@ def test_a_shapefile_is_its_parts(tmp_path: Path):
 
 def test_kinds_without_a_reader_are_refused_with_what_exists(tmp_path: Path):
     assert set(READABLE) < set(KINDS)
-    assert len(KINDS) == 18
-    with pytest.raises(IngestError, match=r"'thickness' has no reader yet.*grace-l2"):
-        ingest("thickness", [], catalogue=str(tmp_path), collection="v")
+    assert len(KINDS) == 19
+    with pytest.raises(IngestError, match=r"'landsat' has no reader yet.*grace-l2"):
+        ingest("landsat", [], catalogue=str(tmp_path), collection="v")
     with pytest.raises(IngestError, match="'gravity' is no kind of source"):
         ingest("gravity", [], catalogue=str(tmp_path), collection="v")
 
