@@ -24,6 +24,7 @@ from pipelines.settings_document import (
     read_document,
 )
 from pipelines.settings_gravimetry import GravimetryChoices, GravimetryInputs
+from pipelines.settings_mass_budget import MassBudgetChoices, MassBudgetInputs
 from pipelines.settings_reading import (
     Mistaken,
     full_keys,
@@ -42,6 +43,7 @@ PRODUCTS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "gravimetry": (GravimetryInputs, GravimetryChoices),
     "altimetry": (AltimetryInputs, AltimetryChoices),
     "combination": (CombinationInputs, CombinationChoices),
+    "mass_budget": (MassBudgetInputs, MassBudgetChoices),
 }
 """Products that can be made, with the records of their roles and choices."""
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pipelines.lifecycle import Plan
     from pipelines.settings import Run
 
-FLOWS = {name: f"pipelines.flows.{name}" for name in ("gravimetry", "altimetry", "combination")}
+PRODUCTS = ("gravimetry", "altimetry", "combination", "mass_budget")
+
+FLOWS = {name: f"pipelines.flows.{name}" for name in PRODUCTS}
 """Module of each product; imported when a run file asks for it."""
 
 

@@ -1,0 +1,324 @@
+"""Flux through the gates of one case: sums by region and year, their covariance, their nodes.
+
+Errors are gathered by patch, so neither the numbers nor their cost depend on the spacing of the
+nodes. What is stored is the covariance between years of each region and group: what epoch means,
+differences and cumulative sums need, and small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.ledger import KeyFailed, Receipt
+from pipelines import stored
+from pipelines.flows.mass_budget_arrays import FLUX_TERMS
+from pipelines.kernels.budget import (
+    flux_gate,
+    loadings,
+    monte_carlo,
+    paper_uncertainty,
+    random_errors,
+    uncertainty,
+    velocity,
+)
+from pipelines.kernels.budget.loadings import Loadings, Structure, UncertaintyError
+from pipelines.kernels.budget.patches import NodeErrors, PatchSums, node_errors, patch_sums
+
+if TYPE_CHECKING:
+    import zarr
+
+    from pipelines.flows.mass_budget_rows import Rows
+    from pipelines.settings_mass_budget import MassBudgetChoices, Uncertainty
+
+FLOAT = NDArray[np.float64]
+INT = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The nodes of one gate set that lie in a region; arrays of shape (node,)."""
+
+    at: slice
+    inside: NDArray[np.bool_]
+    w_x: FLOAT
+    w_y: FLOAT
+    length: FLOAT
+    region: INT
+    patch: INT
+    gate: INT
+    is_open: NDArray[np.bool_]
+
+
+def gate_of(group: zarr.Group, gate_set: int) -> Gate:
+    """Return the nodes of a gate set; those in no region carry no flux to any sum."""
+    sets = np.asarray(stored.array(group, "node_gate_set")[...])
+    first, last = np.searchsorted(sets, [gate_set, gate_set + 1])
+    at = slice(int(first), int(last))
+
+    def read(name: str) -> NDArray[np.generic]:
+        return np.asarray(stored.array(group, f"node_{name}")[at])
+
+    region = read("region").astype(np.int64)
+    inside = region >= 0
+    return Gate(
+        at=at,
+        inside=inside,
+        w_x=read("w_x").astype(np.float64)[inside],
+        w_y=read("w_y").astype(np.float64)[inside],
+        length=read("length").astype(np.float64)[inside],
+        region=region[inside],
+        patch=read("patch").astype(np.int64)[inside],
+        gate=read("gate").astype(np.int64)[inside],
+        is_open=read("is_open").astype(bool)[inside],
+    )
+
+
+@dataclass(frozen=True)
+class FluxJob:
+    """``flux/0``: one case, a gate set with a bed and a mosaic."""
+
+    choices: MassBudgetChoices
+    cases: tuple[tuple[int, int, int], ...]
+    rows: Rows
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write the sums of the case; fail it where its nodes cannot be used."""
+        number = int(key.partition("/")[2])
+        gate = gate_of(group, self.cases[number][0])
+        try:
+            nodes = self._nodes(group, gate, number)
+            sums = patch_sums(nodes)
+        except UncertaintyError as error:
+            raise KeyFailed(str(error), (key,)) from error
+        shares = gap_shares(nodes, gate)
+        flux, gap = filled_flux(sums.region_flux(), shares, largest=self.choices.largest_gap)
+        terms = self._terms(nodes, sums, flux, gap)
+        stored.write(group, "case_ice_flux", flux, number)
+        rows = self.rows.flux_matrix()
+        covariance = np.stack([row_covariance(terms[t].grouped(rows)) for t in FLUX_TERMS])
+        stored.write(group, "case_flux_covariance", covariance, number)
+        stored.write(group, "case_paper_sigma", self._paper(nodes, rows), number)
+        stored.write(group, "case_monte_carlo_sigma", self._monte_carlo(nodes, sums, rows), number)
+        through = np.full((1, len(gate.inside)), np.nan)
+        through[0, gate.inside] = np.mean([nodes.flux(t) for t in range(nodes.years)], axis=0)
+        row = np.full(stored.array(group, "node_flux").shape[1], np.nan, "float32")
+        row[gate.at] = through[0]
+        stored.write(group, "node_flux", row, number)
+        self._write_gates(group, number, nodes, gate)
+        self._write_coverage(group, number, nodes, gate)
+        return Receipt(key, "done")
+
+    def _nodes(self, group: zarr.Group, gate: Gate, number: int) -> NodeErrors:
+        """Return what is known of the nodes of the case, and how well."""
+        sizes, (_, bed, mosaic) = self.choices.uncertainty, self.cases[number]
+
+        def at_nodes(name: str, index: int) -> FLOAT:
+            part = stored.array(group, name)[index, ..., gate.at]
+            return np.asarray(part, dtype=np.float64)[..., gate.inside]
+
+        thickness = at_nodes("thickness", bed)
+        _require_positive(thickness)
+        spread = at_nodes("thickness_sigma", bed)
+        spread = np.where(np.isnan(spread), sizes.thickness_sigma_m, spread)
+        v_x, v_y, s_x, s_y = (
+            at_nodes(name, mosaic) for name in ("v_x", "v_y", "v_x_sigma", "v_y_sigma")
+        )
+        bare = np.broadcast_to(
+            thickness == 0.0, v_x.shape
+        )  # rock and sea carry no ice, whatever moves
+        v_x, v_y = (np.where(bare & np.isnan(v), 0.0, v) for v in (v_x, v_y))
+        s_x, s_y = (np.where(np.isnan(s), sizes.velocity_sigma_m_per_yr, s) for s in (s_x, s_y))
+        sign = self._signs(gate, thickness, v_x, v_y)
+        turned = sign[gate.gate]
+        self._write_signs(group, number, sign)
+        return node_errors(
+            thickness, v_x, v_y, turned * gate.w_x, turned * gate.w_y,
+            sigma_thickness=np.where(thickness == 0.0, 0.0, spread),
+            sigma_v_x=s_x, sigma_v_y=s_y, region=gate.region, patch=gate.patch,
+            regions=np.shape(group["case_ice_flux"])[-1], density=self.choices.density,
+            velocity_map=at_nodes("velocity_map", mosaic).astype(np.int64),
+            length=gate.length, leave_out=True,
+        )  # fmt: skip
+
+    def _signs(self, gate: Gate, thickness: FLOAT, v_x: FLOAT, v_y: FLOAT) -> FLOAT:
+        """Return −1 for open gates that were drawn against their own mean flow, shape (gate,)."""
+        count = int(gate.gate.max(initial=-1)) + 1
+        if self.choices.gates.open_ == "as_drawn":
+            return np.ones(count)
+        flux = flux_gate.segment_flux(
+            thickness, v_x, v_y, gate.w_x, gate.w_y, density=self.choices.density
+        )
+        net = np.bincount(gate.gate, np.nan_to_num(flux).sum(axis=0))
+        is_open = np.bincount(gate.gate, gate.is_open) > 0
+        return np.where(is_open & (net < 0.0), -1.0, 1.0)
+
+    def _write_signs(self, group: zarr.Group, number: int, signs: FLOAT) -> None:
+        row = np.ones(stored.array(group, "gate_sign").shape[1])
+        row[: len(signs)] = signs
+        stored.write(group, "gate_sign", row, number)
+
+    def _terms(
+        self, nodes: NodeErrors, sums: PatchSums, flux: FLOAT, gap: FLOAT
+    ) -> dict[str, Loadings]:
+        """Return the errors of the flux by source; a filled gap is as uncertain as it is large."""
+        sizes = self.choices.uncertainty
+        bed, speed = structure(sizes, "thickness"), structure(sizes, "velocity")
+        length = 1000.0 * sizes.random_length_km
+        velocity = [
+            uncertainty.velocity_loadings(nodes, sums, speed, random_length_m=length),
+            uncertainty.product_loadings(sums, bed, speed),
+            uncertainty.sigma_loadings(np.abs(gap), loadings.CORRELATED),
+        ]
+        return {
+            "thickness": uncertainty.thickness_loadings(nodes, sums, bed, random_length_m=length),
+            "velocity": loadings.stacked(velocity),
+            "density": uncertainty.density_loadings(
+                flux, density=self.choices.density, sigma_density=sizes.density_sigma
+            ),
+        }
+
+    def _paper(self, nodes: NodeErrors, rows: FLOAT) -> FLOAT:
+        """Return equations 5 to 7 for regions, in quadrature for groups: (term, row, year)."""
+        speed_sigma = np.hypot(nodes.sigma_v_x, nodes.sigma_v_y)
+        known = nodes.measured
+        spread = paper_uncertainty.flux_sigma(
+            *(np.where(known, field, 0.0) for field in (nodes.thickness, nodes.v_x, nodes.v_y)),
+            nodes.w_x, nodes.w_y, sigma_thickness=np.where(known, nodes.sigma_thickness, 0.0),
+            sigma_speed=np.where(known, speed_sigma, 0.0), density=self.choices.density,
+            sigma_density=self.choices.uncertainty.density_sigma, region=nodes.region,
+            regions=nodes.regions,
+        )  # fmt: skip
+        terms = np.stack([spread.thickness, spread.velocity, spread.density])
+        return np.sqrt(np.moveaxis(terms**2 @ rows.T, -1, 1))
+
+    def _monte_carlo(self, nodes: NodeErrors, sums: PatchSums, rows: FLOAT) -> FLOAT:
+        """Return the spread of drawn fluxes, (row, year); NaN if none are asked for."""
+        sizes = self.choices.uncertainty
+        if sizes.members < 2:
+            return np.full((len(rows), nodes.years), np.nan)
+        bed, speed = structure(sizes, "thickness"), structure(sizes, "velocity")
+        members = monte_carlo.flux_members(
+            sums, thickness=bed, velocity=speed, members=sizes.members,
+            generator=np.random.default_rng(sizes.seed),
+            relative_density=sizes.density_sigma / self.choices.density,
+            random=_random(nodes, bed, speed, 1000.0 * sizes.random_length_km),
+        )  # fmt: skip
+        return np.asarray((members @ rows.T).std(axis=0, ddof=1).T)
+
+    def _write_gates(self, group: zarr.Group, number: int, nodes: NodeErrors, gate: Gate) -> None:
+        """Write the flux of each gate of the set by itself: gates may lie one behind another."""
+        held = np.full(stored.array(group, "gate_ice_flux").shape[1:], np.nan)
+        count = int(gate.gate.max(initial=-1)) + 1
+        for t in range(nodes.years):
+            through = np.bincount(gate.gate, nodes.flux(t), minlength=count)
+            missing = np.bincount(gate.gate, gate.length * ~nodes.measured[t], minlength=count)
+            whole = np.bincount(gate.gate, gate.length, minlength=count)
+            share = missing / np.where(whole > 0.0, whole, 1.0)
+            held[t, :count] = np.where(share > self.choices.largest_gap, np.nan, through)
+        stored.write(group, "gate_ice_flux", held, number)
+
+    def _write_coverage(
+        self, group: zarr.Group, number: int, nodes: NodeErrors, gate: Gate
+    ) -> None:
+        """Write which layer gave each region's velocity; the first bed's case does so for all."""
+        gate_set, bed, mosaic = self.cases[number]
+        if bed:
+            return
+        part = stored.array(group, "velocity_source")[mosaic, :, gate.at]
+        source = np.asarray(part, dtype=np.int64)[:, gate.inside] - 1
+        through = np.stack([nodes.flux(t) for t in range(nodes.years)])
+        usual = velocity.usual_flux(np.where(nodes.measured, through, np.nan), gate.length)
+        layers = stored.array(group, "coverage").shape[-1] - 1
+        found = [
+            velocity.coverage(
+                source, weight, gate.region, n_regions=nodes.regions, n_sources=layers
+            )
+            for weight in (gate.length, usual)
+        ]
+        stored.array(group, "coverage")[mosaic, gate_set] = np.stack(found)
+
+
+def _require_positive(thickness: FLOAT) -> None:
+    if (thickness < 0.0).any():
+        msg = (
+            f"thickness of {float(np.nanmin(thickness)):g} m at a gate, expected 0 or more; a "
+            "filler is not declared: correct the file and ingest it again"
+        )
+        raise UncertaintyError(msg)
+
+
+def structure(sizes: Uncertainty, term: str) -> Structure:
+    """Return the structure of a term from the shares of its variance in the run file."""
+    shares = getattr(sizes, term)
+    return Structure.of_variances(
+        systematic=shares.systematic, correlated=shares.correlated, random=shares.random
+    )
+
+
+def _random(
+    nodes: NodeErrors, bed: Structure, speed: Structure, length_m: float
+) -> Loadings | None:
+    if bed.random == 0.0 and speed.random == 0.0:
+        return None
+    return loadings.stacked(
+        [
+            random_errors.random_thickness(nodes, random_length_m=length_m).scaled(bed.random),
+            random_errors.random_velocity(nodes, random_length_m=length_m).scaled(speed.random),
+        ]
+    )
+
+
+def gap_shares(nodes: NodeErrors, gate: Gate) -> FLOAT:
+    """Return which part of each region's gate is not measured, shape (year, region) [1].
+
+    NaN for a region without a gate: nobody knows what leaves it.
+    """
+    whole = np.bincount(gate.region, gate.length, minlength=nodes.regions)
+    missing = np.stack(
+        [
+            np.bincount(gate.region, gate.length * ~known, minlength=nodes.regions)
+            for known in nodes.measured
+        ]
+    )
+    return np.divide(missing, whole, out=np.full(missing.shape, np.nan), where=whole > 0.0)
+
+
+def filled_flux(flux: FLOAT, shares: FLOAT, *, largest: float) -> tuple[FLOAT, FLOAT]:
+    """Return the flux of whole gates from that of their measured parts, and what was added.
+
+    ::
+
+        F = F_m / (1 − s)      where the missing share s of the length is at most ``largest``
+
+    Parameters
+    ----------
+    flux : ndarray, shape (year, region)
+        Flux of the measured nodes F_m [kg yr⁻¹].
+    shares : ndarray, shape (year, region)
+        s [1].
+    largest : float
+        A region that lacks more than this is NaN: it is not measured, not zero.
+
+    Returns
+    -------
+    flux, gap : ndarray, shape (year, region)
+        [kg yr⁻¹].
+    """
+    usable = shares <= largest
+    whole = np.where(usable, flux / np.where(usable, 1.0 - shares, 1.0), np.nan)
+    return whole, np.where(usable, whole - flux, np.nan)
+
+
+def row_covariance(terms: Loadings) -> FLOAT:
+    """Return the covariance between years of each region or group, (row, year, year) [kg² yr⁻²]."""
+    rows, years = terms.regions, terms.years
+    found = np.empty((rows, years, years))
+    columns = terms.matrix.tocsc()
+    for row in range(rows):
+        own = columns[:, row::rows]
+        found[row] = (own.T @ own).toarray()
+    return found
