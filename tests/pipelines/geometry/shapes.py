@@ -32,7 +32,7 @@ def star_ring(rng: np.random.Generator, *, n: int, radius: float) -> shapely.Pol
 
 def wedges(rng: np.random.Generator, *, n: int, radius: float) -> dict[str, shapely.Polygon]:
     """Basins: sectors of one disc, whose divides are common to the last digit."""
-    bearing = np.sort(rng.uniform(0.0, 2.0 * np.pi, n)) + 0.02 * np.arange(n)
+    bearing = 2.0 * np.pi * (np.arange(n) + rng.uniform(0.05, 0.95, n)) / n
     x0, y0 = rng.uniform(-1e5, 1e5, 2)
     basins = {}
     for i in range(n):

@@ -116,7 +116,7 @@ def test_no_segment_is_longer_than_the_spacing():
 
 
 @given(SEEDS, st.integers(2, 8), st.integers(3, 30))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_regions_of_a_split_gate_sum_to_the_whole(seed, n_basins, n_nodes):
     rng = np.random.default_rng(seed)
     gate = star_ring(rng, n=n_nodes, radius=9e5)
@@ -134,7 +134,7 @@ def test_regions_of_a_split_gate_sum_to_the_whole(seed, n_basins, n_nodes):
 
 
 @given(SEEDS, st.integers(2, 8))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_no_segment_straddles_a_border(seed, n_basins):
     rng = np.random.default_rng(seed)
     basins = region_table(wedges(rng, n=n_basins, radius=1.6e6))

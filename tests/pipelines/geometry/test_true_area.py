@@ -25,7 +25,7 @@ def areas(*shapes: shapely.Geometry) -> np.ndarray:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_areas_are_those_of_geodesic_polygons(seed):
     shape = star_ring(np.random.default_rng(seed), n=9, radius=1.5e6)
     expected, _ = GEOD.polygon_area_perimeter(*on_earth(shape.exterior, 2e3))

@@ -3,7 +3,7 @@
 import numpy as np
 import pyproj
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.kernels import geodesy
@@ -98,6 +98,7 @@ def test_uniform_flow_nets_exactly_zero_where_widths_have_no_rounding():
     )
 
 
+@settings(deadline=None)
 @given(stars())
 def test_flow_away_from_the_pole_at_the_speed_of_its_distance_leaves_twice_the_area(star):
     """∮ r · n ds = ∫ div r dA = 2 A, exact for mid-points of straight edges."""
@@ -117,6 +118,7 @@ def test_a_circle_loses_twice_its_area_to_fifteen_digits():
     assert flux.sum() == pytest.approx(2.0 * area, rel=2e-15)
 
 
+@settings(deadline=None)
 @given(stars())
 def test_reversing_the_nodes_flips_the_sign_of_every_segment(star):
     x, y = star
@@ -146,6 +148,7 @@ def test_flux_keeps_leading_axes_and_missing_values():
     assert np.flatnonzero(np.isnan(flux)).tolist() == [6]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 8), st.integers(0, 2**32 - 1))
 def test_sums_by_region_are_those_of_a_loop(n, n_regions, seed):
     rng = np.random.default_rng(seed)
