@@ -231,14 +231,17 @@ def _starts(counts: INDEX) -> INDEX:
 
 
 def _weights(x: FLOAT, y: FLOAT, at_x: INDEX, at_y: INDEX) -> FLOAT:
-    """Return barycentric weights, shape (n, 3), of points in triangles x, y, shape (n, 3)."""
+    """Return barycentric weights, shape (n, 3), of points in triangles x, y, shape (n, 3).
+
+    Those of triangles without area are not finite, so nothing is inside.
+    """
     u_x, u_y = x[:, 0] - x[:, 2], y[:, 0] - y[:, 2]
     v_x, v_y = x[:, 1] - x[:, 2], y[:, 1] - y[:, 2]
     p_x, p_y = at_x - x[:, 2], at_y - y[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         first = (p_x * v_y - p_y * v_x) / (u_x * v_y - u_y * v_x)
         second = (u_x * p_y - u_y * p_x) / (u_x * v_y - u_y * v_x)
-    return np.stack([first, second, 1.0 - first - second], axis=1)
+        return np.stack([first, second, 1.0 - first - second], axis=1)
 
 
 def grid_spacing(mesh: Mesh) -> float:
@@ -297,7 +300,7 @@ def _mesh(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Mesh:
         raise FieldFormatError(msg)
     if not np.isfinite([x, y]).all() or np.hypot(x, y).max() > FARTHEST_M:
         msg = (
-            f"{name}: nodes lie up to {np.nanmax(np.hypot(x, y)):.3g} m from the pole, expected "
+            f"{name}: nodes lie up to {np.hypot(x, y).max():.3g} m from the pole, expected "
             f"finite x and y of EPSG:3031 within {FARTHEST_M:.3g} m; project them first"
         )
         raise FieldFormatError(msg)
