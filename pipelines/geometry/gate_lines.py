@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.geometry.gate_parts import GateParts, gate_parts
+from pipelines.geometry.gate_parts import GateParts, enclosed_twice, gate_parts
 from pipelines.geometry.region_borders import Borders, borders, cuts, holder, nearest
 from pipelines.geometry.true_area import map_scale_at
 from pipelines.kernels.budget.flux_gate import GateError
@@ -50,7 +50,7 @@ class GateNodes:
     gate_names : tuple of str
         Ids of the gates.
     notes : tuple of str
-        What was snapped to a region, and what lies in none.
+        What was snapped to a region, what lies in none, and which closed gates hold ice in common.
     """
 
     x: FLOAT
@@ -122,7 +122,7 @@ def gate_nodes(
     region, snapped = _snapped(known, x, y, held, snap_m)
     names = tuple(part.name for part in parts)
     _require_met(names, pieces.gate, region, snap_m)
-    notes = _notes(length, region, snapped, snap_m)
+    notes = (*_notes(length, region, snapped, snap_m), *enclosed_twice(parts))
     order = np.lexsort((np.floor(x / TILE_M), np.floor(y / TILE_M)))
     return GateNodes(
         x=x[order],

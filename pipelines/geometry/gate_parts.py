@@ -18,6 +18,8 @@ from pipelines.kernels.budget.flux_gate import GateError, signed_area
 EPSG = 3031
 LINES = ("LineString", "LinearRing", "MultiLineString")
 POLYGONS = ("Polygon", "MultiPolygon")
+SHARED_M2 = 1e6
+"""Closed gates that have less in common lie beside each other [m²]."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,37 @@ def gate_parts(gates: gpd.GeoDataFrame) -> tuple[GateParts, ...]:
     )
 
 
+def enclosed_twice(parts: tuple[GateParts, ...]) -> tuple[str, ...]:
+    """Say which closed gates hold ice in common.
+
+    Parameters
+    ----------
+    parts : tuple of GateParts
+        Gates that are to be summed.
+
+    Returns
+    -------
+    tuple of str
+        One remark, or none.
+    """
+    closed = [part for part in parts if part.inside is not None]
+    areas = np.asarray([part.inside for part in closed], dtype=object)
+    first, second = shapely.STRtree(areas).query(areas, predicate="intersects")
+    pairs = [
+        f"{closed[i].name} and {closed[j].name}"
+        for i, j in zip(first.tolist(), second.tolist(), strict=True)
+        if i < j and shapely.area(shapely.intersection(areas[i], areas[j])) >= SHARED_M2
+    ]
+    if not pairs:
+        return ()
+    listed = "; ".join(pairs[:5]) + ("; ..." if len(pairs) > 5 else "")
+    remark = (
+        f"{len(pairs)} pairs of closed gates hold ice in common ({listed}): sums over all gates "
+        "count what leaves it more than once"
+    )
+    return (remark,)
+
+
 def require_polar(table: gpd.GeoDataFrame, what: str) -> None:
     """Refuse tables in other coordinates than EPSG:3031.
 
@@ -107,6 +140,7 @@ def _one_gate(name: str, shape: shapely.Geometry, *, called_closed: bool) -> Gat
                 "parts end elsewhere than they start; close them or call it open"
             )
             raise GateError(msg)
+        _require_uncrossed(name, lines)
         return GateParts(name, tuple(lines), None)
     return _closed_gate(name, lines)
 
@@ -136,6 +170,18 @@ def _checked(name: str, line: shapely.LineString) -> shapely.LineString:
         )
         raise GateError(msg)
     return clean
+
+
+def _require_uncrossed(name: str, lines: list[shapely.LineString]) -> None:
+    """Refuse parts of an open gate that cross each other; they may meet at their ends."""
+    first, second = shapely.STRtree(lines).query(lines, predicate="crosses")
+    if len(first):
+        shared = shapely.intersection(lines[first[0]], lines[second[0]])
+        msg = (
+            f"gate {name}: two of its {len(lines)} parts cross each other near "
+            f"{_place(shapely.get_coordinates(shared)[0])}; give each a gate of its own"
+        )
+        raise GateError(msg)
 
 
 def _crossing(line: shapely.LineString) -> NDArray[np.float64]:

@@ -202,6 +202,20 @@ def test_gates_keep_their_names_in_order():
     assert (nodes.x[nodes.gate == 1] > 3e5).all()
 
 
+def test_closed_gates_that_hold_ice_in_common_are_told():
+    """A catchment, a smaller one within, and a neighbour that shares a divide with the first."""
+    shapes = {"all": shapely.box(0, 0, 1e5, 1e5), "part": shapely.box(0, 0, 5e4, 5e4)}
+    table = gate_table({**shapes, "beside": shapely.box(1e5, 0, 2e5, 1e5)})
+    notes = gate_nodes(table, EVERYWHERE, **SIZES).notes
+    assert len(notes) == 1
+    assert "1 pairs of closed gates hold ice in common (all and part)" in notes[0]
+
+
+def test_parts_of_an_open_gate_may_meet_at_their_ends():
+    parts = shapely.MultiLineString([[(0, 0), (1e4, 0)], [(1e4, 0), (2e4, 1e4)]])
+    assert nodes_of(parts).length.sum() > 2.3e4
+
+
 def test_time_grows_no_faster_than_nodes_do():
     """280 000 nodes take a fraction of a second; ten is a bound for a machine that is busy."""
     rng = np.random.default_rng(2)
@@ -233,6 +247,10 @@ BOW_TIE = [(0, 0), (1e5, 1e5), (1e5, 0), (0, 1e5), (0, 0)]
         (
             shapely.multilinestrings([disc(0, 0, 1e5).exterior, disc(0, 0, 1e5).exterior]),
             "are the same",
+        ),
+        (
+            shapely.MultiLineString([[(0, 0), (10, 10)], [(0, 10), (10, 0)]]),
+            "two of its 2 parts cross each other near x 5 m, y 5 m",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """True areas and lengths of map shapes: geodesics of pyproj, and caps in closed form."""
 
+import geopandas as gpd
 import numpy as np
 import pyproj
 import pytest
@@ -73,3 +74,15 @@ def test_lengths_are_those_of_geodesics():
     ]
     found = true_length(np.asarray(lines, dtype=object))
     np.testing.assert_allclose(found, expected, rtol=5e-7)
+
+
+@pytest.mark.realdata
+def test_the_main_grounding_line_and_the_ice_inside_it_have_their_measured_size(data_root):
+    """47 172 km on the map and 47 262 km in truth; basins 12.356 million km²."""
+    basins = gpd.read_file(next((data_root / "basins/measures_imbie_basins_v02").glob("*.shp")))
+    shapes = basins.geometry.to_numpy()
+    assert areas(*shapes).sum() / 1e12 == pytest.approx(12.356, abs=2e-3)
+    parts = shapely.get_parts(shapely.union_all(shapes))
+    line = parts[np.argmax(shapely.area(parts))].exterior
+    assert line.length / 1e3 == pytest.approx(47_172, abs=1.0)
+    assert true_length(np.asarray([line], dtype=object))[0] / 1e3 == pytest.approx(47_262, abs=1.0)
