@@ -212,12 +212,12 @@ def _by_row(layout: Layout) -> list[Array]:
     shape = (members, len(QUANTITIES), years, rows)
     wide = (members, len(QUANTITIES), rows, years, years)
     return [
-        Array("budget", ("member", "quantity", "year", "row"), shape, shape, FLUX,
+        Array("budget", ("member", "quantity", "year", "row"), shape, (1, *shape[1:]), FLUX,
               "Terms of the mass budget"),
         Array("budget_covariance", ("member", "quantity", "row", "year", "year_2"), wide,
               (1, *wide[1:]), "kg2 yr-2", "Covariance of the terms between years"),
         Array("replaced_mass_balance", ("member", "year", "row"), (members, years, rows),
-              (members, years, rows), FLUX, "Mass balance with regions replaced as the run says"),
+              (1, years, rows), FLUX, "Mass balance with regions replaced as the run says"),
         Array("replaced_covariance", ("member", "row", "year", "year_2"),
               (members, rows, years, years), (1, rows, years, years), "kg2 yr-2",
               "Its covariance between years"),

@@ -260,7 +260,12 @@ def _notes(
             "on the ground or on the map; taken as on the ground"
         )
     if not run.inputs.surface_mass_balance:
-        yield "no surface mass balance: discharge is made, but no balance"
+        yield (
+            "no surface mass balance: discharge is made without the snow between gate and "
+            "grounding line, and no balance"
+        )
+    if run.inputs.elevation_rate is None:
+        yield "no elevation_rate: thinning between gate and grounding line is left out"
     for item in (i for key, items in named.items() if key.startswith("thickness/") for i in items):
         if item.properties.get("nunatak:thickness_kind") not in {"ice_equivalent", None}:
             kind = item.properties["nunatak:thickness_kind"]

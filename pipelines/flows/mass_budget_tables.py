@@ -27,8 +27,12 @@ FLOAT = NDArray[np.float64]
 
 GT = "Gt yr-1"
 
-OPTIONAL = ("basal_melt_gate_to_line", "basal_melt")
-"""Terms that are told only where a run has them."""
+OPTIONAL = {
+    "dynamic_volume_change": "elevation_rate",
+    "basal_melt_gate_to_line": "basal_melt",
+    "basal_melt": "basal_melt",
+}
+"""Terms that are told only where a run has the input that they need."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Told:
         """Return the terms that this run has."""
         return tuple(
             name for name in QUANTITIES
-            if name not in OPTIONAL or self.run.inputs.basal_melt is not None
+            if name not in OPTIONAL or getattr(self.run.inputs, OPTIONAL[name]) is not None
         )  # fmt: skip
 
 
