@@ -186,7 +186,7 @@ def extension_sigma(share: FLOAT, rmse: FLOAT) -> FLOAT:
     ndarray, shape (..., year, region)
         Standard deviation [kg]: 0 in years of the model, NaN in others where there is no score.
     """
-    return np.where(share > 0.0, rmse * np.sqrt(share), 0.0)
+    return np.where(share == 0.0, 0.0, rmse * np.sqrt(share))
 
 
 def extended_share(

@@ -74,8 +74,9 @@ def fill(candidates: Sequence[tuple[FLOAT, FLOAT]]) -> Filled:
     source = np.full(v_x.shape, NO_SOURCE, np.int8)
     for number, (x, y) in enumerate(candidates):
         chosen = (source == NO_SOURCE) & ~np.isnan(x) & ~np.isnan(y)
-        v_x, v_y = np.where(chosen, x, v_x), np.where(chosen, y, v_y)
-        source = np.where(chosen, np.int8(number), source)
+        np.copyto(v_x, x, where=chosen)
+        np.copyto(v_y, y, where=chosen)
+        source[chosen] = number
     return Filled(v_x, v_y, source)
 
 

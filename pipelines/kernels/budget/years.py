@@ -45,10 +45,11 @@ class Year:
 
     @property
     def middle(self) -> float:
-        """Its middle as a decimal year: days of that year over the length of that year."""
-        days = (self.end - self.start).days / 2.0
-        first = dt.date(self.start.year, 1, 1)
-        return self.start.year + ((self.start - first).days + days) / _length(self.start.year)
+        """Its middle as a decimal year: days into that year over the length of that year."""
+        half = dt.timedelta(days=(self.end - self.start).days / 2.0)
+        moment = dt.datetime.combine(self.start, dt.time(), dt.UTC) + half
+        first = dt.datetime(moment.year, 1, 1, tzinfo=dt.UTC)
+        return moment.year + (moment - first) / dt.timedelta(days=_length(moment.year))
 
     @property
     def duration(self) -> float:

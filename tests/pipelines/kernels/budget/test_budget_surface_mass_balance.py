@@ -138,6 +138,8 @@ def test_a_season_half_continued_has_the_spread_of_half_its_months(amounts, mode
     np.testing.assert_array_equal(sigma[0], 0.0)
     np.testing.assert_allclose(sigma[1], found.score.rmse * np.sqrt(0.5))
     np.testing.assert_allclose(sigma[2], found.score.rmse)
+    unknown = smb.extension_sigma(np.array([[0.0, 0.5, NAN]]), np.array([NAN, NAN, 1.0]))
+    np.testing.assert_array_equal(unknown, [[0.0, NAN, NAN]])
 
 
 def test_the_spread_of_continued_years_covers_what_the_model_had():

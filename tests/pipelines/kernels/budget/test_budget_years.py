@@ -28,6 +28,8 @@ def test_a_glaciological_year_runs_from_july_to_june_and_a_calendar_one_from_jan
     assert year("2008-02") == years.Year("2008-02", dt.date(2008, 2, 1), dt.date(2008, 3, 1))
     assert (year("2007-2008").end - year("2007-2008").start).days == 366
     assert (year("2006-2007").middle, year("2008").middle) == (2006 + 363.5 / 365, 2008.5)
+    long = years.Year("all", dt.date(1996, 1, 1), dt.date(2018, 1, 1))
+    assert long.middle == 2007.0
     assert year("2008").duration == 366 / 365.25
 
 
