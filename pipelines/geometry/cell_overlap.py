@@ -26,9 +26,9 @@ INT = NDArray[np.int64]
 
 UNEVEN = 1e-3
 """Share of the spacing that centres of a grid may be off, as 32-bit coordinates are."""
-_MOST_VERTICES = 192
-"""Vertices of a part of a polygon: intersections with a few hundred are cheap."""
-_NARROWEST_M = 1.0
+_FEW_VERTICES = 500
+"""Vertices of a polygon with which intersections are cheap."""
+_FEWEST_CELLS = 8
 
 
 class OverlapError(ValueError):
@@ -38,8 +38,8 @@ class OverlapError(ValueError):
 def overlap(corner_x: FLOAT, corner_y: FLOAT, polygons: gpd.GeoSeries) -> scipy.sparse.csr_array:
     """Return the share of every cell's map area within each polygon.
 
-    Polygons are cut into parts of a few vertices. Cells that a part covers are whole; only those on
-    a rim are intersected.
+    Cells that a polygon covers are whole; only those on its rim are intersected, with what of the
+    polygon is near them.
 
     Parameters
     ----------
@@ -62,19 +62,20 @@ def overlap(corner_x: FLOAT, corner_y: FLOAT, polygons: gpd.GeoSeries) -> scipy.
     """
     shapes = _polygons(polygons)
     cells = _cells(corner_x, corner_y)
-    parts = [(region, part) for region, shape in enumerate(shapes) for part in _parts(shape)]
-    region = np.array([each[0] for each in parts], dtype=np.int64)
-    pieces = np.array([each[1] for each in parts], dtype=object)
-    part, cell = shapely.STRtree(cells).query(pieces)
-    share = _shares(pieces, cells, part, cell)
+    region, cell = shapely.STRtree(cells).query(shapes)
+    shapely.prepare(shapes)
+    touched = np.flatnonzero(shapely.intersects(shapes[region], cells[cell]))
+    region, cell = region[touched], cell[touched]
+    share = np.ones(cell.size)
+    rim = np.flatnonzero(~shapely.covers(shapes[region], cells[cell]))
+    for of in np.unique(region[rim]):
+        on = rim[region[rim] == of]
+        share[on] = _rim_shares(shapes[of], cells[cell[on]])
+    share[share > 1.0 - NEGLIGIBLE] = 1.0
+    kept = share > NEGLIGIBLE
+    place = (region[kept], cell[kept])
     shape = (len(shapes), cells.size)
-    found = scipy.sparse.csr_array(
-        scipy.sparse.coo_array((share, (region[part], cell)), shape=shape)
-    )
-    found.data[found.data > 1.0 - NEGLIGIBLE] = 1.0
-    found.data[found.data < NEGLIGIBLE] = 0.0
-    found.eliminate_zeros()
-    return found
+    return scipy.sparse.csr_array(scipy.sparse.coo_array((share[kept], place), shape=shape))
 
 
 def grid_overlap(x: FLOAT, y: FLOAT, polygons: gpd.GeoSeries) -> scipy.sparse.csr_array:
@@ -230,38 +231,20 @@ def _cells(corner_x: FLOAT, corner_y: FLOAT) -> NDArray[np.object_]:
     return np.asarray(cells, dtype=object)
 
 
-def _parts(shape: shapely.Geometry) -> list[shapely.Geometry]:
-    """Cut a polygon in halves until each part has few vertices."""
-    waiting, done = list(shapely.get_parts(shape)), []
+def _rim_shares(shape: shapely.Geometry, cells: NDArray[np.object_]) -> FLOAT:
+    """Return the share of each cell within a polygon, which is cut down to few cells at a time."""
+    bounds = shapely.bounds(cells)
+    middle = (bounds[:, :2] + bounds[:, 2:]) / 2.0
+    common = np.zeros(cells.size)
+    waiting = [(shape, np.arange(cells.size))]
     while waiting:
-        part = waiting.pop()
-        if part.area == 0.0:
+        part, at = waiting.pop()
+        if at.size <= _FEWEST_CELLS or shapely.get_num_coordinates(part) <= _FEW_VERTICES:
+            common[at] = shapely.area(shapely.intersection(part, cells[at]))
             continue
-        x0, y0, x1, y1 = part.bounds
-        size = max(x1 - x0, y1 - y0)
-        if shapely.get_num_coordinates(part) <= _MOST_VERTICES or size < _NARROWEST_M:
-            done.append(part)
-            continue
-        x, y = (x0 + x1) / 2.0, (y0 + y1) / 2.0
-        wide = x1 - x0 > y1 - y0
-        halves = (
-            [shapely.box(x0, y0, x, y1), shapely.box(x, y0, x1, y1)] if wide
-            else [shapely.box(x0, y0, x1, y), shapely.box(x0, y, x1, y1)]
-        )  # fmt: skip
-        for half in halves:
-            cut = shapely.get_parts(shapely.intersection(part, half))
-            waiting += [each for each in cut if each.geom_type == "Polygon"]
-    return done
-
-
-def _shares(parts: NDArray[np.object_], cells: NDArray[np.object_], part: INT, cell: INT) -> FLOAT:
-    """Return the share of a cell within a part, for pairs whose bounds meet."""
-    shapely.prepare(parts)
-    share = np.zeros(part.size)
-    touched = np.flatnonzero(shapely.intersects(parts[part], cells[cell]))
-    whole = shapely.covers(parts[part[touched]], cells[cell[touched]])
-    share[touched[whole]] = 1.0
-    rim = touched[~whole]
-    common = shapely.area(shapely.intersection(parts[part[rim]], cells[cell[rim]]))
-    share[rim] = common / shapely.area(cells[cell[rim]])
-    return share
+        axis = int(np.argmax(np.ptp(middle[at], axis=0)))
+        order = at[np.argsort(middle[at, axis], kind="stable")]
+        for half in (order[: order.size // 2], order[order.size // 2 :]):
+            low, high = bounds[half, :2].min(axis=0), bounds[half, 2:].max(axis=0)
+            waiting.append((shapely.intersection(part, shapely.box(*low, *high)), half))
+    return np.asarray(common / shapely.area(cells))
