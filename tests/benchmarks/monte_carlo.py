@@ -83,12 +83,14 @@ def state(size: dict[str, int], peak: float, inputs: float, *, quick: bool) -> S
     )
     every = size["members"] / few
     node = Timing("node-level", few_members.wall * every, few_members.cpu * every, few_members.runs)
+    drawing = seconds_of_draws(sums, size["members"])
     more = {
         "node_level_is_extrapolated_from_members": few,
         "max_difference_gt_per_year": difference / KG_PER_GT,
         "max_difference_of_the_sum_gt_per_year": all_of_it / KG_PER_GT,
         "peak_rss_before_mib": round(inputs),
-        "draws_cpu_s": round(seconds_of_draws(sums, size["members"]), 3),
+        "draws_cpu_s": round(drawing, 3),
+        "ratio_without_draws": round((node.cpu - drawing) / (mine.cpu - drawing), 1),
         "growth": {name: growth(size, name) for name in size},
     }
     return Statement(

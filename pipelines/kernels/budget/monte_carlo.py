@@ -19,9 +19,9 @@ from scipy import sparse
 from pipelines.kernels.budget.loadings import Loadings, Structure, UncertaintyError
 from pipelines.kernels.budget.patches import COMPONENTS, PatchSums
 
-MEMBERS_AT_ONCE = 128
-"""Members drawn together. Fixed, as the order of the draws follows from it: a block draws the
-thickness of all its members, then the velocity map by map."""
+MEMBERS_AT_ONCE = 32
+"""Members drawn together: 2200 patches of them stay in a processor's cache. Fixed, as the order of
+the draws follows from it: a block draws its density, its thickness, then velocity map by map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,8 @@ def flux_members(
     members : int
         How many members.
     generator : numpy.random.Generator
-        Source of the draws, see :func:`draws`.
+        Source of the draws, see :func:`draws`; most of the time is its own
+        (``numpy.random.SFC64`` is a fifth faster than the default).
     relative_density : float
         σ of the density over the density, one error for everything [1].
     random : Loadings, optional

@@ -354,13 +354,18 @@ def _sums_of_year(
     several = len(local) > 1
     place = np.searchsorted(local, nodes.velocity_map[year]) * cells + cell if several else cell
     size = len(local) * cells
-    used = np.flatnonzero(np.bincount(place, minlength=size))
     effects = (
         nodes.flux(year),
         nodes.thickness_effect(year),
         *nodes.velocity_effect(year),
         *nodes.product_effect(year),
     )
-    sums = [np.bincount(place, effect, minlength=size)[used] for effect in effects]
+    # Neighbours in memory are mostly of one patch: sum the runs, then the few sums of runs.
+    runs = np.flatnonzero(np.diff(place, prepend=-1))
+    used = np.flatnonzero(np.bincount(place[runs], minlength=size))
+    sums = [
+        np.bincount(place[runs], np.add.reduceat(effect, runs), minlength=size)[used]
+        for effect in effects
+    ]
     key = np.searchsorted(map_ids, local)[used // cells] * cells + used % cells
     return key, np.asarray(sums, dtype=np.float64)
