@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,16 @@ class Band:
     file: str
     standard_name: str = ""
     leading: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    keeps_zeros: bool = False
+
+    @property
+    def has_zero_fill(self) -> bool:
+        """Whether 0 is declared to stand for missing values."""
+        return bool(self.source.nodatavals[self.index - 1] == 0.0)
+
+    def documented(self, *, unit: str = "", crs: str = "", zeros: bool = False) -> "Band":  # noqa: ARG002
+        """Return it with the unit that its file does not tell, or with zeros as values."""
+        return replace(self, unit=self.unit or unit, keeps_zeros=zeros and self.has_zero_fill)
 
     @property
     def is_real(self) -> bool:
@@ -87,7 +97,7 @@ class Band:
             msg = f"{self.file}: {self.name!r} does not hold real numbers; name another band"
             raise FieldFormatError(msg)
         try:
-            masked = self.source.read(self.index, masked=True)
+            masked = np.ma.asanyarray(self.source.read(self.index, masked=not self.keeps_zeros))
         except (RasterioError, OSError, ValueError, MemoryError) as error:
             msg = f"{self.file}: {self.name!r} cannot be read ({error}); fetch the file again"
             raise FieldFormatError(msg) from error

@@ -56,6 +56,13 @@ class Layer(Protocol):
     def is_real(self) -> bool:
         """Whether it may hold measured numbers, not classes or counts."""
 
+    @property
+    def has_zero_fill(self) -> bool:
+        """Whether 0 is declared to stand for missing values."""
+
+    def documented(self, *, unit: str = "", crs: str = "", zeros: bool = False) -> "Layer":
+        """Return it with what its file does not tell: unit and grid, or with zeros as values."""
+
     def axes(self) -> PolarAxes:
         """Return its grid, or refuse it."""
 

@@ -4,8 +4,9 @@ Coordinate systems are looked for where CF, GDAL and the polar community write t
 mapping of the variable, in the only grid mapping of the file, in global attributes.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -24,6 +25,8 @@ CRS_ATTRIBUTES = (
     "crs_wkt", "spatial_ref", "spatial_epsg", "epsg_code", "epsg", "proj4", "proj4text",
     "proj4string", "proj4_string", "crs", "projection", "geospatial_bounds_crs",
 )  # fmt: skip
+FILLS = ("_FillValue", "missing_value")
+_LENGTH = re.compile(r"^([+-]?\d+(?:\.\d*)?)\s*([a-z]+)$", re.IGNORECASE)
 GLOBAL_CRS_ATTRIBUTES = tuple(name for name in CRS_ATTRIBUTES if name != "projection")
 """A global ``projection`` is prose in most files."""
 
@@ -36,6 +39,8 @@ class GridVariable:
     file: NetcdfFile
     x_dim: str
     y_dim: str
+    documented_unit: str = ""
+    documented_crs: str = ""
 
     @property
     def name(self) -> str:
@@ -49,8 +54,22 @@ class GridVariable:
 
     @property
     def unit(self) -> str:
-        """Unit as written."""
-        return self.array.unit
+        """Unit as written, or as documented if it is not."""
+        return self.array.unit or self.documented_unit
+
+    @property
+    def has_zero_fill(self) -> bool:
+        """Whether 0 is declared to stand for missing values."""
+        declared = (self.array.attributes.get(name) for name in FILLS)
+        return any(each is not None and text(each) in {"0", "0.0", "-0.0"} for each in declared)
+
+    def documented(self, *, unit: str = "", crs: str = "", zeros: bool = False) -> "GridVariable":
+        """Return it with what its file does not tell: unit and grid, or with zeros as values."""
+        array = self.array
+        if zeros and self.has_zero_fill:
+            kept = {key: value for key, value in array.attributes.items() if key not in FILLS}
+            array = replace(array, attributes=kept)
+        return replace(self, array=array, documented_unit=unit, documented_crs=crs)
 
     @property
     def is_real(self) -> bool:
@@ -80,7 +99,10 @@ class GridVariable:
         """
         x = self._centres(self.x_dim, "x", X_NAMES)
         y = self._centres(self.y_dim, "y", Y_NAMES)
-        require_polar(_statements(self.array, self.file), what=self._what)
+        said = _statements(self.array, self.file)
+        if not said and self.documented_crs:
+            said = {"the guide of the product": self.documented_crs}
+        require_polar(said, what=self._what)
         return polar_axes(x, y, what=self._what)
 
     def read(self, out: FLOAT) -> None:
@@ -127,6 +149,8 @@ class GridVariable:
 
     def _centres(self, dim: str, axis: str, names: tuple[str, ...]) -> FLOAT:
         along = self.file.along(dim) or _named_along(self.file, dim, axis, names)
+        if along is None and (corner := self._from_corner(dim, axis)) is not None:
+            return corner
         if along is None or len(along.dims) != 1:
             msg = (
                 f"{self._what} has no coordinates {axis} along its dimension {dim!r}, so its grid "
@@ -135,6 +159,30 @@ class GridVariable:
             )
             raise FieldFormatError(msg)
         return to_metres(along.read(), along.unit, what=f"{self.file.name}: {along.name!r}")
+
+    def _from_corner(self, dim: str, axis: str) -> FLOAT | None:
+        """Return centres from the attributes xmin or ymax and spacing, texts such as ``900 m``.
+
+        As the first maps of MEaSUREs have them: xmin and ymax are centres of the first column
+        and row, which version 2 of NSIDC-0484 and the grid of NSIDC-0525 agree with.
+        """
+        named = {str(key).lower(): text(value) for key, value in self.file.attributes.items()}
+        corner = {"x": "xmin", "y": "ymax"}[axis]
+        first, step = (_LENGTH.match(named.get(key, "")) for key in (corner, "spacing"))
+        if first is None or step is None:
+            return None
+        size = dict(zip(self.array.dims, self.array.shape, strict=True))[dim]
+        told = named.get(f"n{axis}", "")
+        if re.fullmatch(r"\d+(\.0*)?", told) and float(told) != size:
+            msg = (
+                f"{self._what} has {size} entries along {axis}, but attribute n{axis} is {told}; "
+                "it is cut or turned, so its corner is unknown: add coordinates x and y"
+            )
+            raise FieldFormatError(msg)
+        start, width = (
+            to_metres(np.array(float(m[1])), m[2], what=self._what) for m in (first, step)
+        )
+        return np.asarray(start + (width if axis == "x" else -width) * np.arange(size))
 
 
 def layers(file: NetcdfFile) -> tuple[GridVariable, ...]:

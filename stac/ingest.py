@@ -91,6 +91,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "surface-mass-balance": surface_mass_balance.SUFFIXES,
 }
 """What is looked at in a folder, by kind; all visible files where nothing is said."""
+READ_AT_GATES = ("velocity", "thickness")
 READABLE = (*READERS, *POLYGON_CONTRACTS, *LINE_CONTRACTS)
 
 
@@ -228,14 +229,19 @@ def _convert(
 def _convert_arrays(
     kind: str, parts: Mapping[str, bytes], source: Source, folder: Path
 ) -> tuple[str, stores.Stored, Coverage]:
-    (data,) = parts.values()
-    dataset = READERS[kind](data, name=source.name)
+    if len(parts) > 1:
+        dataset = velocity.read_components(parts, name=source.name)
+    else:
+        (data,) = parts.values()
+        dataset = READERS[kind](data, name=source.name)
     # Altimetry is ingested under one name, whether it is gridded already or not.
     found = "elevation" if "point" in dataset.dims else kind
     # Tables by basin are of a kind of their own, and ingested under the name of the fields.
     found = f"{kind}-regions" if "region" in dataset.dims else found
     CONTRACTS[found].check_values(dataset)
-    return found, stores.write_group(dataset, folder / "data.zarr"), array_coverage(dataset)
+    tile = stores.GATE_TILE if kind in READ_AT_GATES else stores.TILE
+    stored = stores.write_group(dataset, folder / "data.zarr", tile=tile)
+    return found, stored, array_coverage(dataset)
 
 
 def _convert_polygons(
@@ -271,9 +277,14 @@ def describe_source(name: str, parts: Mapping[str, bytes]) -> Source:
 
 
 def read_parts(url: str, kind: str) -> dict[str, bytes]:
-    """Read a source: suffix and bytes of one file, or of all parts of a shapefile."""
+    """Read a source: suffix and bytes of one file, or of all parts of a shapefile.
+
+    The components of a velocity that have a GeoTIFF each are parts by the ends of their names.
+    """
     suffix = PurePosixPath(url).suffix.lower()
     parts = {suffix: _read(url)}
+    if kind == "velocity" and (siblings := velocity.sibling_names(url)):
+        return _read_components(url, parts[suffix], siblings)
     if kind not in READERS and suffix == ".shp":
         stem = url[: -len(suffix)]
         for sibling in SHAPEFILE_SIBLINGS:
@@ -283,6 +294,15 @@ def read_parts(url: str, kind: str) -> dict[str, bytes]:
         msg = f"{url} is empty, expected a file of kind {kind!r}; fetch it again"
         raise SourceError(msg)
     return parts
+
+
+def _read_components(url: str, first: bytes, siblings: Mapping[str, str]) -> dict[str, bytes]:
+    suffix = PurePosixPath(url).suffix.lower()
+    found = {}
+    for end, sibling in siblings.items():
+        with suppress(FileNotFoundError):
+            found[end] = _read_found(sibling)
+    return {f"{velocity.FIRST_COMPONENT}{suffix}": first, **found} if found else {suffix: first}
 
 
 def _read(url: str) -> bytes:
@@ -316,6 +336,8 @@ def expand(source: str, kind: str) -> list[str | Ingested]:
         return list(found)
     if kind in SUFFIXES:
         found = [url for url in found if url.lower().endswith(SUFFIXES[kind])]
+    if kind == "velocity":
+        found = velocity.without_companions(found)
     if not found:
         reason = f"nothing of kind {kind!r} at {source}; check the path or the pattern"
         return [Ingested(source, "", "failed", reason=reason)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from stac.promises import EXAMPLE_DEGREE, Contract, LineContract, PolygonContract, Variable
+from stac.velocity_products import FRAMES, SIGMAS, YEARS
 
 TIDE_SYSTEMS = ("zero_tide", "tide_free", "mean_tide", "unknown")
 DEGREE_ONE = ("C10", "C11", "S11")
@@ -64,6 +65,11 @@ METRE = "m"
 SPEED = "m yr-1"
 X, Y = (Variable(axis, (axis,), unit=METRE) for axis in ("x", "y"))
 PERIOD = {"time_start": "2011-02-01", "time_end": "2017-07-01"}
+VELOCITY_ATTRIBUTES = {
+    "product": "nsidc-0720-v1", "doi": "10.5067/9T4EPQXTJYW9", "velocity_frame": "unknown",
+    "year_definition": "glaciological", "sigma_kind": "none",
+}  # fmt: skip
+"""Every velocity has them since its products are told apart; older stores lack them."""
 
 
 def _field(name: str, unit: str, *, optional: bool = False) -> Variable:
@@ -97,6 +103,8 @@ _FIELDS = (
             Y,
         ),
         PERIOD,
+        {"velocity_frame": FRAMES, "year_definition": YEARS, "sigma_kind": SIGMAS},
+        optional=VELOCITY_ATTRIBUTES,
     ),
     Contract(
         "thickness",

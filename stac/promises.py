@@ -122,6 +122,8 @@ class Contract:
         Values of text coordinates, in order.
     partial : bool
         Whether a dataset may hold some of the labels only.
+    optional : mapping
+        Attributes that a dataset may lack, as stores of earlier versions do, with examples.
     """
 
     kind: str
@@ -130,6 +132,7 @@ class Contract:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     partial: bool = False
+    optional: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, dataset: xr.Dataset) -> xr.Dataset:
         """Return the dataset if its structure keeps the contract; reads no array.
@@ -161,7 +164,7 @@ class Contract:
         made = {variable.name: variable.example(sizes) for variable in required}
         for name, labels in self.labels.items():
             made[name] = xr.Variable((name,), np.array(labels))
-        dataset = xr.Dataset(made, attrs=dict(self.attributes))
+        dataset = xr.Dataset(made, attrs={**self.attributes, **self.optional})
         return dataset.set_coords([n for n in ("time_start", "time_end") if n in dataset])
 
     def _size_faults(self, dataset: xr.Dataset) -> Iterator[str]:
@@ -180,7 +183,8 @@ class Contract:
                 yield f"coordinate {name!r} is {found}, expected {list(labels)}"
 
     def _attribute_faults(self, dataset: xr.Dataset) -> Iterator[str]:
-        for name, example in self.attributes.items():
+        told = {name: each for name, each in self.optional.items() if name in dataset.attrs}
+        for name, example in {**self.attributes, **told}.items():
             found = dataset.attrs.get(name)
             wanted = (int, float) if isinstance(example, float) else (type(example),)
             if not isinstance(found, wanted) or isinstance(found, bool):

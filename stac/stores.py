@@ -27,6 +27,13 @@ ZARR_MEDIA = "application/vnd.zarr; version=3"
 PARQUET_MEDIA = "application/vnd.apache.parquet"
 TILE = 512
 """Rows and columns of one chunk of a field: 2 MiB of float64."""
+GATE_TILE = 256
+"""The same for fields that are read along lines: 0.5 MiB of float64.
+
+Gates around a continent of 5600² cells touch 39 % of it in tiles of 512, 23 % in 256 and 13 % in
+128. A tile of 128 is a few ten kB when packed, so its request costs more than its bytes, and a
+year of both components is 490 of them instead of 220.
+"""
 SERIES = 120, 16_384
 """Months and cells of one chunk of a model's series: 15 MiB of float64."""
 EPOCH = "microseconds since 1970-01-01"
@@ -46,10 +53,13 @@ class Stored:
     sha256: str
 
 
-def write_group(dataset: xr.Dataset, folder: Path) -> Stored:
-    """Write a dataset as a Zarr v3 group, the same bytes for the same dataset."""
+def write_group(dataset: xr.Dataset, folder: Path, *, tile: int = TILE) -> Stored:
+    """Write a dataset as a Zarr v3 group, the same bytes for the same dataset.
+
+    Fields are cut into tiles of `tile` rows and columns.
+    """
     encoded = encode(dataset)
-    encoding = {name: _encoding(variable) for name, variable in encoded.variables.items()}
+    encoding = {name: _encoding(variable, tile) for name, variable in encoded.variables.items()}
     encoded.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
     with _consolidation():
         zarr.consolidate_metadata(str(folder), zarr_format=3)
@@ -112,21 +122,21 @@ def encode(dataset: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(plain, attrs=_plain(dataset.attrs)).set_coords(list(dataset.coords))
 
 
-def _encoding(variable: xr.Variable) -> dict[str, Any]:
+def _encoding(variable: xr.Variable, tile: int) -> dict[str, Any]:
     """Return tiles for fields, one chunk for all else, and whole microseconds for times."""
-    chunks: dict[str, Any] = {"chunks": _chunks(variable)} if variable.shape else {}
+    chunks: dict[str, Any] = {"chunks": _chunks(variable, tile)} if variable.shape else {}
     if variable.dtype.kind != "M":
         return chunks
     return chunks | {"units": EPOCH, "dtype": "int64", "calendar": "proleptic_gregorian"}
 
 
-def _chunks(variable: xr.Variable) -> tuple[int, ...]:
+def _chunks(variable: xr.Variable, tile: int) -> tuple[int, ...]:
     """Return the shape of one chunk: of a field at most a tile of one member."""
     if variable.dims == ("time", "cell"):
         return tuple(min(size, most) for size, most in zip(variable.shape, SERIES, strict=True))
     if variable.dims[-2:] != ("y", "x"):
         return variable.shape
-    return (*(1 for _ in variable.shape[:-2]), *(min(TILE, size) for size in variable.shape[-2:]))
+    return (*(1 for _ in variable.shape[:-2]), *(min(tile, size) for size in variable.shape[-2:]))
 
 
 def decode(dataset: xr.Dataset) -> xr.Dataset:

@@ -100,24 +100,20 @@ def test_a_velocity_map_becomes_an_item(tmp_path: Path):
 
 
 @pytest.mark.realdata
-def test_measures_needs_its_grid_mapping(data_root: Path, tmp_path: Path):
-    """The mirror dropped the grid mapping that its variables name: refused, and read once told."""
-    import netCDF4
-
-    path = data_root / "optical/velocity_thickness/ais/MEaSUREs_Antarctica_v2_14.4km.nc"
-    with pytest.raises(FieldFormatError, match="says no coordinate system"):
-        read(path)
-    mended = tmp_path / "mended.nc"
-    mended.write_bytes(path.read_bytes())
-    with netCDF4.Dataset(mended, "a") as file:
-        file.createVariable("coord_system", "i4", ()).setncatts(POLAR_CF)
-
-    made = read(mended)
+def test_measures_is_known_by_its_title_and_so_is_its_grid(data_root: Path):
+    """The mirror dropped the grid mapping that its variables name; the product has one grid."""
+    made = read(data_root / "optical/velocity_thickness/ais/MEaSUREs_Antarctica_v2_14.4km.nc")
 
     speed = np.hypot(made["v_x"], made["v_y"])
     assert speed.shape == (421, 421)
     assert float(speed.max()) == pytest.approx(4052.0, abs=1.0)
-    assert (made.attrs["time_start"], made.attrs["time_end"]) == ("1995-01-01", "2017-01-01")
+    # 109536 of 177241 cells are 0 in both components, none in one alone.
+    assert int(np.isnan(speed).sum()) == 109536
+    told = made.attrs
+    assert (told["product"], told["doi"]) == ("nsidc-0484-v2", "10.5067/D7GK8F5J8M8R")
+    assert (told["velocity_frame"], told["year_definition"]) == ("unknown", "multi_year")
+    assert told["sigma_kind"] == "none"
+    assert (told["time_start"], told["time_end"]) == ("1995-01-01", "2017-01-01")
 
 
 @pytest.mark.realdata
@@ -125,3 +121,20 @@ def test_a_single_component_of_itslive_is_refused(data_root: Path):
     path = data_root / "optical/velocity_thickness/pig_itslive/example_G0240_vx.tif"
     with pytest.raises(FieldFormatError, match=r"holds b1 \[no unit\]; expected .*'v_x'"):
         read(path)
+
+
+@pytest.mark.realdata
+def test_both_components_of_itslive_become_one_item(data_root: Path, tmp_path: Path):
+    folder = data_root / "optical/velocity_thickness/pig_itslive"
+
+    (done,) = ingest("velocity", [str(folder)], catalogue=str(tmp_path / "c"), collection="v")
+
+    assert done.state == "added", done.reason
+    (item,) = open_catalogue(str(tmp_path / "c")).search("v")
+    assert item.properties["nunatak:product"] == "its-live-v1"
+    assert item.properties["nunatak:velocity_frame"] == "ground"
+    made = open_item(item)
+    speed = np.hypot(made["v_x"], made["v_y"]).to_numpy()
+    assert speed.shape == (494, 401)
+    assert np.nanmax(speed) == pytest.approx(5584.0, abs=1.0)
+    assert int(np.isnan(speed).sum()) == 17626
