@@ -20,7 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 BLOCK_BYTES = 64 * 1024 * 1024
-"""Most random numbers that :meth:`Loadings.draw` holds at once [B]."""
+"""Most random numbers, or dense factors, that are held at once [B]."""
+
+WIDE = 48
+"""Loads of a factor above which products of it are faster dense than sparse."""
 
 
 class UncertaintyError(ValueError):
@@ -140,8 +143,15 @@ class Loadings:
 
     def covariance(self) -> NDArray[np.float64]:
         """Return the covariance LᵀL, shape (year, region, year, region) [kg² yr⁻²]."""
-        dense = (self.matrix.T @ self.matrix).toarray()
-        return np.asarray(dense).reshape(2 * (self.years, self.regions))
+        wide = np.diff(self.matrix.indptr) > WIDE
+        narrow = self.matrix[np.flatnonzero(~wide)]
+        whole = np.asarray((narrow.T @ narrow).toarray())
+        rows = np.flatnonzero(wide)
+        step = max(1, BLOCK_BYTES // (8 * len(whole)))
+        for first in range(0, len(rows), step):
+            block = self.matrix[rows[first : first + step]].toarray()
+            whole += block.T @ block
+        return whole.reshape(2 * (self.years, self.regions))
 
     def weighted(self, weights: ArrayLike) -> Loadings:
         """Return the loadings of weighted sums over years: means of epochs, differences, sums.

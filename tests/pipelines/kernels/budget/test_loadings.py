@@ -45,6 +45,16 @@ def test_covariance_is_that_of_the_dense_factors(factors):
     np.testing.assert_allclose(found.sigma() ** 2, diagonal, atol=1e-9)
 
 
+def test_factors_of_few_and_of_many_loads_make_one_covariance(monkeypatch):
+    factors = random_factors(1, (30, 12, 10)) * (np.arange(120).reshape(12, 10) > 80)
+    factors[:11] = random_factors(2, (11, 12, 10))
+    monkeypatch.setattr("pipelines.kernels.budget.loadings.BLOCK_BYTES", 8 * 120 * 4)
+
+    found = Loadings.of_arrays(factors).covariance()
+
+    np.testing.assert_allclose(found, np.einsum("ftr,fus->trus", factors, factors), atol=1e-12)
+
+
 @given(FACTORS, hnp.arrays(np.float64, (2, 3), elements=st.floats(-3, 3)))
 def test_weighted_and_grouped_sums_carry_the_covariance_along(factors, weights):
     matrix = np.array([[1.0, 1, 0, 0], [0, 1, 1, 1]])
