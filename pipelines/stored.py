@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import zarr
 
-Place = int | slice | EllipsisType
+Place = int | slice | EllipsisType | tuple[int | slice | EllipsisType, ...]
 
 
 def array(group: zarr.Group, name: str) -> zarr.Array[zarr.core.metadata.v3.ArrayV3Metadata]:
@@ -24,10 +24,15 @@ def array(group: zarr.Group, name: str) -> zarr.Array[zarr.core.metadata.v3.Arra
 
 
 def read(group: zarr.Group, name: str, at: Place = ...) -> NDArray[np.float64]:
-    """Return an array of the product, or the part of it along its first dimension."""
+    """Return an array of the product, or a part of it, as float64."""
     return np.asarray(array(group, name)[at], dtype=np.float64)
 
 
+def values(group: zarr.Group, name: str, at: Place = ...) -> NDArray[Any]:
+    """Return an array of the product, or a part of it, in the type that it is stored in."""
+    return np.asarray(array(group, name)[at])
+
+
 def write(group: zarr.Group, name: str, values: NDArray[Any], at: Place = ...) -> None:
-    """Fill an array of the product, or the part of it along its first dimension."""
+    """Fill an array of the product, or a part of it: whole chunks."""
     array(group, name)[at] = values

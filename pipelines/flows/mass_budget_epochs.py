@@ -56,8 +56,7 @@ def whole_epochs(choices: MassBudgetChoices, years: Sequence[Year]) -> list[Epoc
 def spans(choices: MassBudgetChoices, years: Sequence[Year]) -> list[Span]:
     """Return the epochs that the run has, then the mean over them; over all years if none is."""
     whole = [
-        epochs.Epoch(each.name, each.years, each.weights or None)
-        for each in whole_epochs(choices, years)
+        epochs.Epoch(each.name, each.years, each.weights) for each in whole_epochs(choices, years)
     ]
     if not whole:
         return [_span(MEAN, np.full(len(years), 1.0 / len(years)), years)]
@@ -104,7 +103,7 @@ class Told:
     @property
     def within(self) -> FLOAT:
         """Root mean square of the members' own standard deviations, shape (row,)."""
-        return np.sqrt((self.sigmas**2).mean(axis=0))
+        return np.asarray(np.sqrt((self.sigmas**2).mean(axis=0)))
 
     @property
     def between(self) -> FLOAT:
@@ -116,7 +115,7 @@ class Told:
     @property
     def sigma(self) -> FLOAT:
         """Standard deviation of the mean member: ``√(within² + between²)``, shape (row,)."""
-        return np.hypot(self.within, self.between)
+        return np.asarray(np.hypot(self.within, self.between))
 
 
 def told(group: zarr.Group, quantity: str, span: Span) -> Told:
@@ -131,8 +130,8 @@ def told(group: zarr.Group, quantity: str, span: Span) -> Told:
         spread = stored.read(group, "replaced_covariance")
     else:
         number = QUANTITIES.index(quantity)
-        values = np.asarray(stored.array(group, "budget")[:, number], dtype=np.float64)
-        spread = np.asarray(stored.array(group, "budget_covariance")[:, number], dtype=np.float64)
+        values = stored.read(group, "budget", (slice(None), number))
+        spread = stored.read(group, "budget_covariance", (slice(None), number))
     mean = np.einsum("t,mtr->mr", weights[on], values[:, on])
     variance = np.einsum("t,u,mrtu->mr", weights[on], weights[on], spread[:, :, on][:, :, :, on])
     return Told(mean, np.sqrt(np.maximum(variance, 0.0)))

@@ -55,12 +55,12 @@ class Gate:
 
 def gate_of(group: zarr.Group, gate_set: int) -> Gate:
     """Return the nodes of a gate set; those in no region carry no flux to any sum."""
-    sets = np.asarray(stored.array(group, "node_gate_set")[...])
+    sets = stored.values(group, "node_gate_set")
     first, last = np.searchsorted(sets, [gate_set, gate_set + 1])
     at = slice(int(first), int(last))
 
     def read(name: str) -> NDArray[np.generic]:
-        return np.asarray(stored.array(group, f"node_{name}")[at])
+        return stored.values(group, f"node_{name}", at)
 
     region = read("region").astype(np.int64)
     inside = region >= 0
@@ -117,8 +117,7 @@ class FluxJob:
         sizes, (_, bed, mosaic) = self.choices.uncertainty, self.cases[number]
 
         def at_nodes(name: str, index: int) -> FLOAT:
-            part = stored.array(group, name)[index, ..., gate.at]
-            return np.asarray(part, dtype=np.float64)[..., gate.inside]
+            return stored.read(group, name, (index, ..., gate.at))[..., gate.inside]
 
         thickness = at_nodes("thickness", bed)
         _require_positive(thickness)
@@ -139,7 +138,7 @@ class FluxJob:
             thickness, v_x, v_y, turned * gate.w_x, turned * gate.w_y,
             sigma_thickness=np.where(thickness == 0.0, 0.0, spread),
             sigma_v_x=s_x, sigma_v_y=s_y, region=gate.region, patch=gate.patch,
-            regions=np.shape(group["case_ice_flux"])[-1], density=self.choices.density,
+            regions=len(self.rows.regions), density=self.choices.density,
             velocity_map=at_nodes("velocity_map", mosaic).astype(np.int64),
             length=gate.length, leave_out=True,
         )  # fmt: skip
@@ -185,10 +184,13 @@ class FluxJob:
         """Return equations 5 to 7 for regions, in quadrature for groups: (term, row, year)."""
         speed_sigma = np.hypot(nodes.sigma_v_x, nodes.sigma_v_y)
         known = nodes.measured
+        thickness, v_x, v_y, bed_sigma, speed = (
+            np.where(known, field, 0.0)
+            for field in (nodes.thickness, nodes.v_x, nodes.v_y, nodes.sigma_thickness, speed_sigma)
+        )
         spread = paper_uncertainty.flux_sigma(
-            *(np.where(known, field, 0.0) for field in (nodes.thickness, nodes.v_x, nodes.v_y)),
-            nodes.w_x, nodes.w_y, sigma_thickness=np.where(known, nodes.sigma_thickness, 0.0),
-            sigma_speed=np.where(known, speed_sigma, 0.0), density=self.choices.density,
+            thickness, v_x, v_y, nodes.w_x, nodes.w_y, sigma_thickness=bed_sigma,
+            sigma_speed=speed, density=self.choices.density,
             sigma_density=self.choices.uncertainty.density_sigma, region=nodes.region,
             regions=nodes.regions,
         )  # fmt: skip
@@ -228,8 +230,8 @@ class FluxJob:
         gate_set, bed, mosaic = self.cases[number]
         if bed:
             return
-        part = stored.array(group, "velocity_source")[mosaic, :, gate.at]
-        source = np.asarray(part, dtype=np.int64)[:, gate.inside] - 1
+        part = stored.values(group, "velocity_source", (mosaic, slice(None), gate.at))
+        source = part.astype(np.int64)[:, gate.inside] - 1
         through = np.stack([nodes.flux(t) for t in range(nodes.years)])
         usual = velocity.usual_flux(np.where(nodes.measured, through, np.nan), gate.length)
         layers = stored.array(group, "coverage").shape[-1] - 1
@@ -239,7 +241,7 @@ class FluxJob:
             )
             for weight in (gate.length, usual)
         ]
-        stored.array(group, "coverage")[mosaic, gate_set] = np.stack(found)
+        stored.write(group, "coverage", np.stack(found), (mosaic, gate_set))
 
 
 def _require_positive(thickness: FLOAT) -> None:
@@ -284,7 +286,8 @@ def gap_shares(nodes: NodeErrors, gate: Gate) -> FLOAT:
             for known in nodes.measured
         ]
     )
-    return np.divide(missing, whole, out=np.full(missing.shape, np.nan), where=whole > 0.0)
+    share = np.full(missing.shape, np.nan)
+    return np.asarray(np.divide(missing, whole, out=share, where=whole > 0.0))
 
 
 def filled_flux(flux: FLOAT, shares: FLOAT, *, largest: float) -> tuple[FLOAT, FLOAT]:

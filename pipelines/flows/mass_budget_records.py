@@ -7,8 +7,9 @@ negative where a gate lies beyond the grounding line.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import scipy.sparse
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pipelines.settings_mass_budget import Gates
 
 FLOAT = NDArray[np.float64]
-Sparse = scipy.sparse.csr_array
 
 MONTHS_AT_ONCE = 60
 """Months of a climate model in memory at a time."""
@@ -68,7 +68,7 @@ class Places:
         return regions, found
 
 
-def signed_sum(pieces: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> Sparse:
+def signed_sum(pieces: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> scipy.sparse.csr_array:
     """Return the matrix that adds slivers to their regions with their signs, (region, sliver)."""
     row = {region: i for i, region in enumerate(regions.region)}
     rows = [row[region] for region in pieces.region]
@@ -90,8 +90,8 @@ class RecordJob:
         number = int(key.partition("/")[2])
         record = self.records[number]
         regions, pieces = self.places.open(group)
-        months = stored.array(group, "month")[...]
-        months = np.asarray(months, "datetime64[D]").astype("datetime64[M]")
+        days = stored.values(group, "month").astype("datetime64[D]")
+        months = days.astype("datetime64[M]")
         made = {
             name: np.full(stored.array(group, name).shape[1:], np.nan)
             for name in ("record_smb", "record_missing", "record_sliver_smb")
@@ -120,7 +120,7 @@ class RecordJob:
         at = np.searchsorted(months, months_of(source))
         for first in range(0, len(at), MONTHS_AT_ONCE):
             some = slice(first, first + MONTHS_AT_ONCE)
-            amounts = source.read(lambda data, some=some: _amounts(data, some))
+            amounts = source.read(functools.partial(_amounts, some=some))
             sums, missing = zonal.region_sums(
                 whole, amounts, coast=self.coast, whole=M2_PER_KM2 * regions.area_km2.to_numpy()
             )
@@ -141,11 +141,11 @@ def _with_mean_rates(
     return np.where(np.isnan(in_slivers), in_regions[:, of] * part, in_slivers)
 
 
-def _weights(shares: Sparse, area: FLOAT) -> Sparse:
+def _weights(shares: scipy.sparse.csr_array, area: FLOAT) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(shares.multiply(area[None, :]))
 
 
-def _amounts(data: xr.Dataset, some: slice) -> FLOAT:
+def _amounts(data: xr.Dataset, *, some: slice) -> FLOAT:
     return np.asarray(data.surface_mass_balance[some].values, dtype=np.float64)
 
 
@@ -207,15 +207,32 @@ class SliverJob:
             area[g] = sign @ (M2_PER_KM2 * table.area_km2.to_numpy())
             volume[g], missing[g] = _field_sums(self.elevation_rate, "elevation_rate", table, sign)
             melt[g], _ = _field_sums(self.basal_melt, "basal_melt_rate", table, sign)
-        written = {
+        written: dict[str, NDArray[Any]] = {
             "sliver_area": area, "volume_rate": volume, "volume_rate_missing": missing,
             "sliver_melt": melt, "region_melt": self._region_melt(regions),
-            "region_area": self._areas(regions),
+            "region_area": self._areas(regions), "is_closed": self._closed(group, regions, pieces),
         }  # fmt: skip
         for name, values in written.items():
             stored.write(group, name, values)
         used = (self.elevation_rate, self.basal_melt)
         return Receipt(key, "done", inputs=tuple(each.id for each in used if each is not None))
+
+    def _closed(
+        self, group: zarr.Group, regions: gpd.GeoDataFrame, pieces: list[gpd.GeoDataFrame]
+    ) -> NDArray[np.int8]:
+        """Return where gates enclose a region's ice, (gate_set, region).
+
+        A closed gate does; so does an open one that cuts its region from coast to coast, and has
+        ice below it. What passes an open gate with a way around it is no discharge of a region.
+        """
+        sets, region = (stored.values(group, f"node_{name}") for name in ("gate_set", "region"))
+        is_open = stored.values(group, "node_is_open").astype(bool)
+        found = np.zeros((len(pieces), len(regions)), dtype=np.int8)
+        for g, table in enumerate(pieces):
+            has_open = np.unique(region[(sets == g) & is_open & (region >= 0)])
+            found[g] = 1
+            found[g, has_open] = regions.region.isin(table.region).to_numpy()[has_open]
+        return found
 
     def _region_melt(self, regions: gpd.GeoDataFrame) -> FLOAT:
         """Return the melt under each whole region [kg yr⁻¹]; 0 where none is asked for."""
@@ -230,7 +247,7 @@ class SliverJob:
 
 
 def _field_sums(
-    source: Source | None, name: str, polygons: gpd.GeoDataFrame, sign: Sparse
+    source: Source | None, name: str, polygons: gpd.GeoDataFrame, sign: scipy.sparse.csr_array
 ) -> tuple[FLOAT, FLOAT]:
     """Return Σ field · area over regions, and the part of their area without a value.
 
@@ -256,7 +273,7 @@ def _field_sums(
     return sign @ _at_mean_rates(sums[0], area, np.abs(sign)), share
 
 
-def _at_mean_rates(sums: FLOAT, area: FLOAT, members: Sparse) -> FLOAT:
+def _at_mean_rates(sums: FLOAT, area: FLOAT, members: scipy.sparse.csr_array) -> FLOAT:
     """Return sums of pieces; one without any value changes as the others of its region do."""
     known = np.isfinite(sums) & (area > 0.0)
     of_region = members @ np.where(known, sums, 0.0)

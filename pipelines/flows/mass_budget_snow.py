@@ -55,8 +55,7 @@ class Snow:
 
     def extension_sigma(self) -> FLOAT:
         """Return what the continued part adds to the error of each year, (year, region)."""
-        known = np.nan_to_num(self.hindcast)
-        return snow.extension_sigma(self.extended, known)
+        return snow.extension_sigma(self.extended, self.hindcast)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Months:
 
 def read(group: zarr.Group, names: tuple[str, ...], *, has_reanalysis: bool) -> Months:
     """Return the months that the stage before has summed; the reanalysis is the last record."""
-    days = np.asarray(stored.array(group, "month")[...], dtype="datetime64[D]")
+    days = stored.values(group, "month").astype("datetime64[D]")
     return Months(
         days.astype("datetime64[M]"),
         names,
@@ -173,10 +172,15 @@ def _extended(records: Months, number: int, choices: SurfaceMassBalance) -> snow
             "calendar year in common; ingest more of one, or leave the reanalysis out"
         )
         raise KeyFailed(msg, ())
-    return snow.extend(
-        model, other, records.months, method=how.method, folds=min(how.folds, len(years)),
-        first_year=how.first_year or years[0], last_year=how.last_year or years[-1],
-    )  # fmt: skip
+    first, last = how.first_year or years[0], how.last_year or years[-1]
+    try:
+        return snow.extend(
+            model, other, records.months, method=how.method, first_year=first, last_year=last,
+            folds=max(2, min(how.folds, last - first + 1)),
+        )  # fmt: skip
+    except ValueError as error:
+        msg = f"{records.names[number]} cannot be continued by {records.names[-1]}: {error}"
+        raise KeyFailed(msg, ()) from error
 
 
 def _whole_years(months: DATES) -> list[int]:
@@ -192,7 +196,8 @@ def _sliver_part(amounts: FLOAT, slivers: FLOAT) -> FLOAT:
     known = np.isfinite(amounts) & np.isfinite(slivers).all(axis=0)
     whole = np.where(known, amounts, 0.0).sum(axis=0)
     below = np.where(known, slivers, 0.0).sum(axis=1)
-    return np.divide(below, whole, out=np.full(below.shape, np.nan), where=whole != 0.0)
+    part = np.full(below.shape, np.nan)
+    return np.asarray(np.divide(below, whole, out=part, where=whole != 0.0))
 
 
 def _lengths(months: DATES, start: DATES, end: DATES, choices: SurfaceMassBalance) -> FLOAT:

@@ -72,15 +72,13 @@ class BudgetJob:
         for number, (case, model) in enumerate(self.members):
             terms = self._terms(group, case, snows[model])
             values = self._rows(terms.by_quantity())
-            stored.array(group, "budget")[number] = values
-            stored.array(group, "budget_covariance")[number] = self._covariance(
-                group, case, terms, snows[model]
-            )
-            replaced = self._replaced(terms)
-            stored.array(group, "replaced_mass_balance")[number] = self._rows(replaced)
-            stored.array(group, "replaced_covariance")[number] = self._replaced_covariance(
-                group, case, terms, snows[model]
-            )
+            stored.write(group, "budget", values, number)
+            spread = self._covariance(group, case, terms, snows[model])
+            stored.write(group, "budget_covariance", spread, number)
+            replaced = self._rows(self._replaced(terms))
+            stored.write(group, "replaced_mass_balance", replaced, number)
+            spread = self._replaced_covariance(group, case, terms, snows[model])
+            stored.write(group, "replaced_covariance", spread, number)
         hindcast = [np.sqrt(each.hindcast**2 @ self.places.matrix().T) for each in snows]
         stored.write(group, "hindcast_sigma", np.stack(hindcast))
         stored.write(group, "is_extended", np.stack([each.extended for each in snows]))
@@ -90,6 +88,7 @@ class BudgetJob:
         """Return the surface mass balance of each model; NaN throughout if there is none."""
         if not self.models:
             shape = (len(self.years), len(self.places.regions))
+            # Without a model nothing is known of snow: discharge then has no term for slivers.
             sets = len({case[0] for case in self.cases})
             nothing = np.full(shape[1], np.nan)
             return [
@@ -112,6 +111,7 @@ class BudgetJob:
         melt = np.broadcast_to(stored.read(group, "region_melt"), flux.shape)
         below, density = fallen.in_slivers[gate_set], self.choices.density
         out = balance.discharge(flux, below, volume, density=density, sliver_melt=sliver_melt)
+        out = np.where(stored.values(group, "is_closed", gate_set) == 1, out, np.nan)
         return Terms(
             ice_flux=flux,
             sliver_smb=below,
@@ -166,7 +166,7 @@ class BudgetJob:
     def _balance(self, errors: dict[str, Loadings]) -> dict[str, Loadings]:
         """Return the errors of the balance: snow below the gate errs with that of the region."""
         terms = uncertainty.balance_terms(
-            self._discharge(errors), errors["smb"], errors["melt"], one_model=True
+            self._discharge(errors), errors["smb"], errors["melt"], one_model=bool(self.models)
         )
         return terms | {"hindcast": errors["hindcast"]}
 
@@ -219,4 +219,4 @@ class BudgetJob:
         # A region that is replaced has nothing of the flux; groups come again without it.
         at_gate = np.concatenate([of_flux[:regions], of_flux[len(rows) :]])
         at_gate[:regions][out] = 0.0
-        return own + at_gate
+        return np.asarray(own + at_gate)

@@ -31,6 +31,9 @@ OPTIONAL = {
     "dynamic_volume_change": "elevation_rate",
     "basal_melt_gate_to_line": "basal_melt",
     "basal_melt": "basal_melt",
+    "smb_gate_to_grounding_line": "surface_mass_balance",
+    "surface_mass_balance": "surface_mass_balance",
+    "mass_balance": "surface_mass_balance",
 }
 """Terms that are told only where a run has the input that they need."""
 
@@ -58,7 +61,7 @@ class Told:
         """Return the terms that this run has."""
         return tuple(
             name for name in QUANTITIES
-            if name not in OPTIONAL or getattr(self.run.inputs, OPTIONAL[name]) is not None
+            if name not in OPTIONAL or getattr(self.run.inputs, OPTIONAL[name])
         )  # fmt: skip
 
 
@@ -164,10 +167,10 @@ def coverage(of: Told) -> list[tables.Row]:
     spans = epochs.single_years(of.layout.years)
     layers = of.layout.attributes["nunatak:layers"]
     for mosaic, gate_set, weight in np.ndindex(len(of.layout.mosaics), len(of.layout.gate_sets), 2):
-        part = stored.array(of.group, "coverage")[mosaic, gate_set, weight]
+        part = stored.read(of.group, "coverage", (mosaic, gate_set, weight))
         named = [*layers[mosaic], *[""] * (part.shape[-1] - 1 - len(layers[mosaic])), "none"]
         about = f"mosaic={of.layout.mosaics[mosaic]};gates={of.layout.gate_sets[gate_set]}"
-        for t, r, layer in np.argwhere(np.asarray(part) > 0.0):
+        for t, r, layer in np.argwhere(part > 0.0):
             by = ("length", "flux")[weight]
             rows.append(
                 of.row(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FLOAT = NDArray[np.float64]
 
+Method = Literal["bilinear", "nearest"]
+
 COMPONENTS = ("v_x", "v_y", "v_x_sigma", "v_y_sigma")
 
 
@@ -42,8 +44,8 @@ class SampleJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the block of every map and bed."""
         block = block_of(key, self.per_task)
-        x, y = (stored.array(group, f"node_{axis}")[block] for axis in ("x", "y"))
-        scale = map_over_true(np.asarray(x), np.asarray(y))
+        x, y = (stored.read(group, f"node_{axis}", block) for axis in ("x", "y"))
+        scale = map_over_true(x, y)
         written = {
             f"map_{name}": np.full((len(self.sampled), len(x)), np.nan, "float32")
             for name in COMPONENTS
@@ -61,21 +63,19 @@ class SampleJob:
             for name, values in _sample(source, beds, x, y, method="bilinear").items():
                 written[name][i] = values
         for name, values in written.items():
-            stored.array(group, name)[:, block] = values
+            stored.write(group, name, values, (slice(None), block))
         inputs = (*(each.map.source.id for each in self.sampled), *(s.id for s in self.beds))
         return Receipt(key, "done", inputs=tuple(dict.fromkeys(inputs)))
 
 
 def _sample(
-    source: Source, names: tuple[str, ...], x: Any, y: Any, *, method: str
+    source: Source, names: tuple[str, ...], x: FLOAT, y: FLOAT, *, method: Method
 ) -> dict[str, FLOAT]:
     """Return the fields of one item at nodes, those that it has; NaN where it has no value."""
 
     def choose(data: xr.Dataset) -> dict[str, FLOAT]:
         arrays = {name: data[name] for name in names if name in data}
-        return gate_reading.sample(
-            arrays, data.x.values, data.y.values, np.asarray(x), np.asarray(y), method=method
-        )
+        return gate_reading.sample(arrays, data.x.values, data.y.values, x, y, method=method)
 
     return source.read(choose)
 
@@ -98,7 +98,7 @@ class MosaicJob:
         """Write the block of one mosaic."""
         number = int(key.split("/")[1])
         block = block_of(key, self.per_task)
-        maps = {name: np.asarray(stored.array(group, f"map_{name}")[:, block], "float64")
+        maps = {name: stored.read(group, f"map_{name}", (slice(None), block))
                 for name in COMPONENTS}  # fmt: skip
         for name in ("v_x_sigma", "v_y_sigma"):
             maps[name] = np.where(np.isnan(maps[name]), self.sigma, maps[name])
@@ -121,10 +121,9 @@ class MosaicJob:
             layers[t] = np.where(source >= 0, numbers[np.maximum(source, 0)], 0)
             shared = np.array([_shared_errors(c) for c in candidates], "int32")
             errors[t] = np.where(source >= 0, shared[np.maximum(source, 0)], 0)
-        for name, values in filled.items():
-            stored.array(group, name)[number, :, block] = values
-        stored.array(group, "velocity_source")[number, :, block] = layers
-        stored.array(group, "velocity_map")[number, :, block] = errors
+        written = filled | {"velocity_source": layers, "velocity_map": errors}
+        for name, values in written.items():
+            stored.write(group, name, values, (number, slice(None), block))
         return Receipt(key, "done")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.kernels.budget.years import Year
@@ -51,7 +51,7 @@ class Sampled:
     """A velocity map as it is sampled at the nodes."""
 
     map: VelocityMap
-    sampling: str
+    sampling: Literal["bilinear", "nearest"]
 
     @property
     def label(self) -> str:
