@@ -3,8 +3,8 @@
 Distances are true. The grounding line is taken in pieces within which k changes by 0.02 % at most,
 and each piece clears ice to d k on the map. What is left over is the change of k between the line
 and the gate, d² |∇k| / 2k: 3e-4 of d = 20 km where k changes fastest. Round corners are drawn with
-128 edges a circle, inside it by 3e-4 d. So a gate lies at its distance within 1e-3 of it for d up
-to 50 km, and then within ``simplify_m``.
+128 edges a circle, inside it by 3e-4 d, and the line itself is drawn to 2e-4 d. So a gate lies at
+its distance within 1e-3 of it for d up to 50 km, and then within ``simplify_m``.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,8 @@ from pipelines.kernels.budget.flux_gate import GateError
 SCALE_STEP = 2e-4
 LONGEST_EDGE_M = 5_000.0
 QUARTER_CIRCLE_EDGES = 32
+COAST_SHARE = 2e-4
+"""The coast that distances count from may move by this part of them."""
 
 
 def generate(
@@ -61,10 +63,9 @@ def generate(
     _require_distances(distances)
     _require_polygon(grounded)
     filled = _without_small(grounded, smallest_area_m2)
-    scales, lines = _coast_by_scale(filled)
     rows, remarks = [], []
     for distance in distances:
-        inland = _inland(filled, scales, lines, distance)
+        inland = _inland(filled, distance)
         kept = _without_small(_simplified(inland, simplify_m), smallest_area_m2)
         if kept.is_empty:
             msg = (
@@ -143,15 +144,11 @@ def _coast_by_scale(
     return np.asarray(steps * SCALE_STEP, dtype=np.float64), np.asarray(bundles, dtype=object)
 
 
-def _inland(
-    shape: shapely.Geometry,
-    scales: NDArray[np.float64],
-    lines: NDArray[np.object_],
-    distance_m: float,
-) -> shapely.Geometry:
+def _inland(shape: shapely.Geometry, distance_m: float) -> shapely.Geometry:
     """Return the ice farther than a true distance from its outline."""
     if distance_m == 0.0:
         return shape
+    scales, lines = _coast_by_scale(_simplified(shape, COAST_SHARE * distance_m))
     near = shapely.buffer(lines, distance_m * scales, quad_segs=QUARTER_CIRCLE_EDGES)
     return shapely.difference(shape, shapely.union_all(near))
 

@@ -33,7 +33,7 @@ def by_region(shape: shapely.Geometry, known: Borders) -> dict[int, shapely.Geom
     """
     held = shapely.intersection(known.shapes, shape)
     found = {i: list(polygons_of(part)) for i, part in enumerate(held)}
-    rest = polygons_of(shapely.difference(shape, shapely.union_all(known.shapes)))
+    rest = polygons_of(shapely.difference(shape, shapely.union_all(held)))
     for part, region in zip(rest, _one_nearest(rest, known), strict=True):
         divided = {int(region): part} if region >= 0 else _by_nearest(part, known)
         for i, piece in divided.items():
