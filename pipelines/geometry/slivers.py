@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from pipelines.geometry.gate_parts import EPSG, GateParts, gate_parts, require_polar
 from pipelines.geometry.nearest_region import SMALLEST_M2, by_region, polygons_of
-from pipelines.geometry.region_borders import SLIVER_WIDTH_M, Borders, borders
+from pipelines.geometry.region_borders import Borders, borders, wide_parts
 from pipelines.geometry.true_area import true_area
 from pipelines.kernels.budget.flux_gate import GateError
 
 BESIDE_M = 1.0
 """How far from the middle of an edge of a gate its two sides are looked at [m]."""
+WHOLE = 0.95
+"""Part of the length of open gates that must have the ice below them on its far side; the rest may
+be lost where faces are too small to tell."""
 ONE_SIDED = 1e-3
 """A face is downstream of a gate if at most this part of the gate's length beside it says else."""
 
@@ -52,7 +55,8 @@ def slivers(
         ``region`` (id), ``sign`` (+1 inland of the grounding line, −1 off it), ``geometry``
         (MultiPolygon), ``area_km2`` (true); one row for each region and sign that has any, in the
         order of the regions. What lies in no region goes to the nearest. ``attrs["remarks"]`` names
-        regions that no gate enters, and open gates that leave a way around them: those get none.
+        regions that no gate enters by more than a strip and open gates that leave a way around
+        them, which get none, and regions of which gates hold the smaller part.
 
     Raises
     ------
@@ -71,7 +75,20 @@ def slivers(
     without = [name for i, name in enumerate(known.names) if i not in met]
     if without:
         remarks.append(f"no gate enters regions {', '.join(without)}: they get no slivers")
-    return _table([*pieces, *more], known.names, remarks)
+    table = _table([*pieces, *more], known.names)
+    table.attrs["remarks"] = [*remarks, *_mostly_slivers(table, known)]
+    return table
+
+
+def _mostly_slivers(table: gpd.GeoDataFrame, known: Borders) -> list[str]:
+    """Name the regions of which gates hold the smaller part."""
+    whole = dict(zip(known.names, true_area(known.shapes) / 1e6, strict=True))
+    inland = table[table.sign > 0]
+    return [
+        f"{100.0 * area / whole[region]:.0f} % of region {region} lies outside its gates"
+        for region, area in zip(inland.region, inland.area_km2, strict=True)
+        if area > 0.5 * whole[region]
+    ]
 
 
 def _require_open(parts: tuple[GateParts, ...], names: Collection[str]) -> None:
@@ -100,11 +117,7 @@ def _grounded_ice(grounded: gpd.GeoDataFrame | shapely.Geometry) -> shapely.Geom
 
 
 def _wide_holes(polygon: shapely.Polygon) -> list[shapely.LinearRing]:
-    return [
-        ring
-        for ring in polygon.interiors
-        if 2.0 * shapely.Polygon(ring).area / ring.length >= SLIVER_WIDTH_M
-    ]
+    return [ring for ring in polygon.interiors if len(wide_parts(shapely.Polygon(ring)))]
 
 
 def _around_closed(
@@ -112,12 +125,12 @@ def _around_closed(
 ) -> tuple[list[_Piece], set[int]]:
     """Return what lies between the control volume of closed gates and the grounding line.
 
-    Also the regions it enters.
+    Also the regions it enters by more than a strip.
     """
     if inside.is_empty:
         return [], set()
-    shared = shapely.area(shapely.intersection(known.shapes, inside))
-    entered = {int(i) for i in np.flatnonzero(shared >= SMALLEST_M2)}
+    shared = shapely.intersection(known.shapes, inside)
+    entered = {i for i, shape in enumerate(shared) if len(wide_parts(shape))}
     pieces: list[_Piece] = []
     for sign, shape in (
         (1, shapely.difference(ice, inside)),
@@ -146,7 +159,8 @@ def _below_open(
         pieces += [(region, sign, shape) for sign, shape in found]
         if not any(sign > 0 for sign, _ in found):
             remarks.append(
-                f"open gates {listed} do not cut region {name} from side to side: no slivers"
+                f"open gates {listed} do not cut region {name} from side to side, each once: "
+                "no slivers"
             )
     return pieces, remarks
 
@@ -167,7 +181,8 @@ def _downstream(
 
     A face of ice with gates on its inner side only, so that all flow enters it, lies between them
     and the grounding line: +1. A face off the ice, between the grounding line and the inner side of
-    gates, is −1.
+    gates, is −1. There is none where ice that passed one gate may pass another, or go around: the
+    gates then hold back no part of the region.
     """
     lines = [line for part in parts for line in part.lines]
     area = shapely.intersection(region, ice)
@@ -178,6 +193,9 @@ def _downstream(
     own, grounded = shapely.intersects(area, point), shapely.intersects(ice, point)
     into, out_of = _lengths_beside(lines, faces)
     below = own & (into > 0.0) & (out_of <= ONE_SIDED * into)
+    crossing = sum(shapely.length(shapely.intersection(area, line)) for line in lines)
+    if into[below].sum() < WHOLE * crossing:
+        return []
     off = ~grounded & (out_of > 0.0) & (into <= ONE_SIDED * out_of)
     found = [(1, shapely.union_all(faces[below])), (-1, shapely.union_all(faces[off]))]
     return [(sign, shape) for sign, shape in found if not shape.is_empty]
@@ -207,12 +225,13 @@ def _within(face: shapely.Geometry, points: NDArray[np.float64]) -> NDArray[np.b
     return np.asarray(shapely.contains_xy(face, points[:, 0], points[:, 1]), dtype=np.bool_)
 
 
-def _table(pieces: list[_Piece], names: tuple[str, ...], remarks: list[str]) -> gpd.GeoDataFrame:
+def _table(pieces: list[_Piece], names: tuple[str, ...]) -> gpd.GeoDataFrame:
+    """Return pieces as rows in the order of regions, +1 first."""
     pieces = sorted(pieces, key=lambda piece: (piece[0], -piece[1]))
     shapes = np.empty(len(pieces), dtype=object)
     for i, (_, _, shape) in enumerate(pieces):
         shapes[i] = shapely.multipolygons(list(polygons_of(shape)))
-    table = gpd.GeoDataFrame(
+    return gpd.GeoDataFrame(
         {
             "region": [names[region] for region, _, _ in pieces],
             "sign": np.asarray([sign for _, sign, _ in pieces], dtype=np.int64),
@@ -221,5 +240,3 @@ def _table(pieces: list[_Piece], names: tuple[str, ...], remarks: list[str]) -> 
         geometry=shapes,
         crs=EPSG,
     )
-    table.attrs["remarks"] = remarks
-    return table
