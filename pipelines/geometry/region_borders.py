@@ -128,7 +128,7 @@ def _require_apart(
     first, second = shapely.STRtree(simple).query(simple)
     found = []
     for i, j in zip(first[first < second], second[first < second], strict=True):
-        wide = _wide_parts(shapely.intersection(simple[i], simple[j]))
+        wide = wide_parts(shapely.intersection(simple[i], simple[j]))
         if len(wide):
             pair = f"{names[coarse[i]]} and {names[coarse[j]]}"
             found.append(f"{pair} by {true_area(wide).sum() / 1e6:,.0f} km²")
@@ -140,8 +140,19 @@ def _require_apart(
         raise GateError(msg)
 
 
-def _wide_parts(shape: shapely.Geometry) -> NDArray[np.object_]:
-    """Return the parts of a shape whose mean width, 2 area / outline, is no strip's."""
+def wide_parts(shape: shapely.Geometry) -> NDArray[np.object_]:
+    """Return the parts of a shape that are more than strips.
+
+    Parameters
+    ----------
+    shape : shapely.Geometry
+        Any.
+
+    Returns
+    -------
+    ndarray of shapely.Geometry, shape (n,)
+        Parts whose mean width, 2 area / length of the outline, is 1 km at least.
+    """
     parts = shapely.get_parts(shape)
     length = shapely.length(parts)
     width = np.divide(

@@ -153,7 +153,7 @@ def test_flux_and_slivers_together_are_the_discharge_wherever_the_gate_is(seed, 
     gates = gate_table({"g": star_ring(rng, n=9, radius=1.9e6)})
     regions = region_table(basins)
     between = slivers(gates, coast, regions)
-    assume(not between.attrs["remarks"])
+    assume(not any("no gate enters" in remark for remark in between.attrs["remarks"]))
     nodes = gate_nodes(gates, region_table({"map": cap(-60.0)}), **FINE)
     area = 1e6 * float((between.sign * between.area_km2).sum())
     leaving = balance.discharge(
