@@ -78,7 +78,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Sizes and structures of the errors (record 0017)."""
+    """Sizes and structures of the errors (record 0018)."""
 
     correlation_km: Annotated[float, Bounds("a number of kilometres", 0.1, 2000.0)] = 20.0
     random_length_km: Kilometres = 0.5
