@@ -150,11 +150,14 @@ def read_thickness(data: bytes, *, name: str) -> xr.Dataset:
         product = _product(file)
         kind = _kind(file, product)
         layers = _layers(file, product, kind=kind)
+        # Classes first: what reading them takes is gone before the fields are there.
+        classes = _classes(file, product, layers[THICKNESS.name])
         made = gridded.read_together(file, layers, units=dict.fromkeys(layers, METRE))
-        _drop_no_data(made, file)
-        made = _with_classes(made, file, product)
-    for each in {"thickness", "thickness_sigma"} & set(made):
-        require_plausible(made[each].to_numpy(), f"{name}: {each}")
+    _drop_no_data(made, file)
+    for each in (THICKNESS.name, SIGMA.name):
+        if each in made:
+            require_plausible(made[each].to_numpy(), f"{name}: {each}")
+    made = made.assign({key: (("y", "x"), codes) for key, codes in classes.items()})
     _settle_ice(made)
     return _without_air(made, kind).assign_attrs(product=_versioned(file, product))
 
@@ -320,28 +323,24 @@ def _drop_no_data(made: xr.Dataset, file: FieldFile) -> None:
         values[values == float(declared)] = np.nan
 
 
-def _with_classes(made: xr.Dataset, file: FieldFile, product: Product | None) -> xr.Dataset:
-    """Add the mask, in our codes, and the source of each cell, in the publisher's."""
-    found = {"mask": file.find(MASK) if product and product.codes else None}
-    found["source_class"] = file.find(SOURCE)
-    for key, layer in found.items():
-        if layer is not None:
-            codes = _codes(layer, made, file)
-            if product and key == "mask":
-                codes = _our_mask(codes, product, file)
-            made[key] = (("y", "x"), codes)
-    return made
+def _classes(
+    file: FieldFile, product: Product | None, beside: Layer
+) -> dict[str, NDArray[np.int8]]:
+    """Read the mask, in our codes, and the source of each cell, in the publisher's.
+
+    They lie on the grid of the layer `beside`.
+    """
+    codes = {}
+    if product and product.codes and (mask := file.find(MASK)) is not None:
+        codes[MASK.name] = _our_mask(_codes(file, mask, beside), product, file)
+    if (source := file.find(SOURCE)) is not None:
+        codes[SOURCE.name] = _codes(file, source, beside)
+    return codes
 
 
-def _codes(layer: Layer, made: xr.Dataset, file: FieldFile) -> NDArray[np.int8]:
+def _codes(file: FieldFile, layer: Layer, beside: Layer) -> NDArray[np.int8]:
     """Read classes, `UNKNOWN` where there are none."""
-    axes = layer.axes()
-    if not (np.array_equal(axes.x, made["x"]) and np.array_equal(axes.y, made["y"])):
-        msg = (
-            f"{file.name}: {layer.name!r} lies on another grid than the thickness, expected one "
-            "grid for both; regrid one of them to the other"
-        )
-        raise FieldFormatError(msg)
+    axes = gridded.require_same_grid(file, [beside, layer])
     values = np.empty((1, axes.y.size, axes.x.size))
     layer.read(values)
     if np.nanmax(values, initial=0.0) > np.iinfo(np.int8).max:
@@ -350,7 +349,8 @@ def _codes(layer: Layer, made: xr.Dataset, file: FieldFile) -> NDArray[np.int8]:
             "127; declare what stands for missing values as _FillValue"
         )
         raise FieldFormatError(msg)
-    return axes.oriented(np.nan_to_num(values[0], nan=UNKNOWN)).astype(np.int8)
+    values[np.isnan(values)] = UNKNOWN
+    return axes.oriented(values[0]).astype(np.int8)
 
 
 def _our_mask(codes: NDArray[np.int8], product: Product, file: FieldFile) -> NDArray[np.int8]:
