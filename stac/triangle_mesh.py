@@ -136,7 +136,8 @@ def read_mesh_velocity(data: bytes, *, name: str) -> xr.Dataset:
             f"{FASTEST:g} m yr-1; convert 'vx' and 'vy' (1 m s-1 is 31557600 m yr-1)"
         )
         raise FieldFormatError(msg)
-    told = {"velocity_frame": "unknown", "year_definition": "unknown", "sigma_kind": "none"}
+    unknown = dict.fromkeys(("velocity_frame", "year_definition"), "unknown")
+    told = {"doi": "", **unknown, "sigma_kind": "none"}
     return _gridded(mesh, {"v_x": v_x, "v_y": v_y}, "m yr-1", told, name)
 
 
