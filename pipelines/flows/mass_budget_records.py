@@ -214,8 +214,13 @@ class SliverJob:
         }  # fmt: skip
         for name, values in written.items():
             stored.write(group, name, values)
-        used = (self.elevation_rate, self.basal_melt)
-        return Receipt(key, "done", inputs=tuple(each.id for each in used if each is not None))
+        used = tuple(each.id for each in (self.elevation_rate, self.basal_melt) if each is not None)
+        said = (
+            f"gates {lines.name}: {remark}"
+            for lines, table in zip(self.places.lines, pieces, strict=True)
+            for remark in table.attrs["remarks"]
+        )
+        return Receipt(key, "done", inputs=used, note="; ".join(said))
 
     def _closed(
         self, group: zarr.Group, regions: gpd.GeoDataFrame, pieces: list[gpd.GeoDataFrame]
