@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.nunatak-installed
 CHECKED := $(VENV)/.nunatak-check-installed
-BENCHMARKS := reading harmonics combination monte_carlo zonal
+BENCHMARKS := reading harmonics combination monte_carlo zonal gates
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint check bench clean

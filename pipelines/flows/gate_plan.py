@@ -5,7 +5,7 @@ from metadata alone. Chunks of a sharded array are its inner ones: they are what
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ TILE = 512
 """Rows and columns read at once of an array that is not cut into chunks."""
 BLOCK_BYTES = 64 * 2**20
 """A chunk with more than this along its leading axes is read in parts, along whole chunks."""
+RUN_BYTES = 16 * 2**20
+"""Touched neighbours in a row are asked for together up to this: a store fetches them at once."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Touched:
-    """One stored chunk that nodes touch.
+class Piece:
+    """A rectangle of the grid that is read at once, and what is kept of it.
 
     Attributes
     ----------
@@ -67,8 +69,6 @@ class Touched:
         Its gate cells, counted from its first row and column.
     positions : ndarray of int, shape (k,)
         Where these stand in the table of all gate cells.
-    nodes : int
-        How many nodes take from it.
     """
 
     rows: slice
@@ -76,6 +76,18 @@ class Touched:
     cell_rows: NDArray[np.intp]
     cell_columns: NDArray[np.intp]
     positions: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Touched(Piece):
+    """One stored chunk that nodes touch.
+
+    Attributes
+    ----------
+    nodes : int
+        How many nodes take from it.
+    """
+
     nodes: int
 
 
@@ -105,9 +117,22 @@ class ArrayPlan:
         return math.prod(self.layout.shape) * self._bytes_per_cell
 
     @property
+    def runs(self) -> tuple[Piece, ...]:
+        """The chunks, touched neighbours in a row as one piece of at most `RUN_BYTES`."""
+        runs: list[list[Touched]] = []
+        for chunk in self.chunks:
+            run = runs[-1] if runs else []
+            size = sum(_area(part) for part in (*run, chunk)) * self._bytes_per_cell
+            if run and _are_neighbours(run[-1], chunk) and size <= RUN_BYTES:
+                run.append(chunk)
+            else:
+                runs.append([chunk])
+        return tuple(_joined(run) for run in runs)
+
+    @property
     def bytes_at_once(self) -> int:
-        """Bytes of the largest part that is in memory at once, inflated."""
-        whole = max((_area(part) for part in self.chunks), default=0) * self._bytes_per_cell
+        """Bytes of the largest part that :func:`sample` holds at once, inflated."""
+        whole = max((_area(part) for part in self.runs), default=0) * self._bytes_per_cell
         first = self.layout.leading[0] if self.layout.leading else 1
         return whole * min(self.layout.together, first) // max(first, 1)
 
@@ -292,6 +317,22 @@ def _count_nodes(chunk: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     return nodes
 
 
-def _area(chunk: Touched) -> int:
-    rows, columns = chunk.rows, chunk.columns
+def _are_neighbours(left: Piece, right: Piece) -> bool:
+    return left.rows == right.rows and left.columns.stop == right.columns.start
+
+
+def _joined(run: Sequence[Piece]) -> Piece:
+    """Return neighbours in a row, from left to right, as one piece."""
+    first = run[0].columns.start
+    return Piece(
+        run[0].rows,
+        slice(first, run[-1].columns.stop),
+        np.concatenate([part.cell_rows for part in run]),
+        np.concatenate([part.cell_columns + part.columns.start - first for part in run]),
+        np.concatenate([part.positions for part in run]),
+    )
+
+
+def _area(piece: Piece) -> int:
+    rows, columns = piece.rows, piece.columns
     return int((rows.stop - rows.start) * (columns.stop - columns.start))

@@ -4,8 +4,9 @@ A gate around the ice sheet touches 0.3 % of the cells of a 1 km grid, and an ei
 
 1. :func:`plan` finds the cells that carry weight at any node, and the stored chunks that hold them.
 2. Each touched chunk is read once, with all its leading axes (years, members); only its gate cells
-   are kept. :func:`sample` reads one after the other, so that memory holds one chunk and the
-   results; :func:`sample_dask` makes each of them a task, and cells are all that travels back.
+   are kept. :func:`sample` reads one after the other (small neighbours in a row together), so that
+   memory holds one chunk and the results; :func:`sample_dask` makes each of them a task, and cells
+   are all that travels back.
 3. Weights turn the table of cells into values at the nodes, in memory, after all chunks are there.
    So the result is the same bits for any chunks, order, worker, or orientation of the grid.
 """
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.flows.gate_plan import ArrayPlan, Layout, ReadingPlan, Touched, plan
+from pipelines.flows.gate_plan import ArrayPlan, Layout, Piece, ReadingPlan, plan
 from pipelines.kernels.budget import bilinear
 from pipelines.kernels.budget.bilinear import Method, Missing, Outside
 
@@ -52,13 +53,11 @@ def sample(
         float64, in the unit of each array.
     """
     todo = plan(arrays, x_axis, y_axis, x, y, method=method, outside=outside)
-    return {
-        name: assemble(
-            todo, name, (read_cells(arrays[name], part.layout, chunk) for chunk in part.chunks),
-            missing=missing, least=least,
-        )
-        for name, part in todo.arrays.items()
-    }  # fmt: skip
+    found = {}
+    for name, part in todo.arrays.items():
+        cells = ((run, read_cells(arrays[name], part.layout, run)) for run in part.runs)
+        found[name] = assemble(todo, name, cells, missing=missing, least=least)
+    return found
 
 
 def sample_dask(
@@ -88,16 +87,18 @@ def sample_dask(
     # Small: of each chunk only its gate cells come back, 0.3 % of a grid of 1 km.
     (found,) = compute(tasks, scheduler=scheduler)  # type: ignore[no-untyped-call]
     return {
-        name: assemble(todo, name, found.pop(name), missing=missing, least=least)
-        for name in todo.arrays
+        name: assemble(
+            todo, name, zip(part.chunks, found[name], strict=True), missing=missing, least=least
+        )
+        for name, part in todo.arrays.items()
     }
 
 
-def read_cells(array: Any, layout: Layout, chunk: Touched) -> NDArray[Any]:
-    """Read one stored chunk and return its gate cells, shape (k, ...)."""
+def read_cells(array: Any, layout: Layout, piece: Piece) -> NDArray[Any]:
+    """Read one chunk, or neighbours in a row, and return their gate cells, shape (k, ...)."""
     first, together = layout.leading[0] if layout.leading else 1, layout.together
     parts = [
-        _read_part(array, layout, chunk, slice(start, min(start + together, first)))
+        _read_part(array, layout, piece, slice(start, min(start + together, first)))
         for start in range(0, first, together)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
@@ -106,12 +107,23 @@ def read_cells(array: Any, layout: Layout, chunk: Touched) -> NDArray[Any]:
 def assemble(
     todo: ReadingPlan,
     name: str,
-    parts: Iterable[NDArray[Any]],
+    cells: Iterable[tuple[Piece, NDArray[Any]]],
     *,
     missing: Missing = "renormalise",
     least: float = 0.5,
 ) -> FLOAT:
-    """Return values at the nodes from what :func:`read_cells` gave for each chunk of the plan.
+    """Return values at the nodes from the cells of all chunks, each with what it was read as.
+
+    Parameters
+    ----------
+    todo : ReadingPlan
+        Of :func:`plan`.
+    name : str
+        Which of its arrays.
+    cells : iterable of (Piece, ndarray)
+        Each chunk or run of the plan, and what :func:`read_cells` gave for it.
+    missing, least
+        See :func:`pipelines.kernels.budget.bilinear.interpolate`.
 
     Returns
     -------
@@ -120,22 +132,22 @@ def assemble(
     """
     of = todo.arrays[name]
     table = np.empty((todo.cells, *of.layout.leading), dtype=of.layout.dtype)
-    for chunk, cells in zip(of.chunks, parts, strict=True):
-        table[chunk.positions] = cells
+    for piece, values in cells:
+        table[piece.positions] = values
     return bilinear.at_nodes(
         table, todo.corners, todo.stencil.weights, missing=missing, least=least
     )
 
 
-def _read_part(array: Any, layout: Layout, chunk: Touched, first: slice) -> NDArray[Any]:
-    """Read a part of the leading axes of one chunk and return its gate cells, shape (k, ...)."""
+def _read_part(array: Any, layout: Layout, piece: Piece, first: slice) -> NDArray[Any]:
+    """Read a part of the leading axes of one piece and return its gate cells, shape (k, ...)."""
     key = [slice(None)] * (2 + len(layout.leading))
-    key[layout.y_axis], key[layout.x_axis] = chunk.rows, chunk.columns
+    key[layout.y_axis], key[layout.x_axis] = piece.rows, piece.columns
     if layout.leading:
         key[layout.leading_axes[0]] = first
     source = getattr(array, "variable", array)
     block = np.moveaxis(np.asarray(source[tuple(key)]), (layout.y_axis, layout.x_axis), (0, 1))
-    return block[chunk.cell_rows, chunk.cell_columns]
+    return block[piece.cell_rows, piece.cell_columns]
 
 
 def _tasks(name: str, array: Any, part: ArrayPlan) -> list[Any]:

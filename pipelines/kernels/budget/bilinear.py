@@ -152,7 +152,7 @@ def interpolate(
     result = values[..., 0] * weights[:, 0]
     for k in (1, 2, 3):
         result += values[..., k] * weights[:, k]
-    lost = np.nonzero(np.isnan(result) & ~np.isnan(weights[:, 0]))
+    lost = np.nonzero(np.isnan(result) & _may_be_mended(weights, missing))
     if lost[-1].size:
         result[lost] = _mean_of_measured(values[lost], weights[lost[-1]], missing, least)
     return np.asarray(result, dtype=np.float64)
@@ -194,7 +194,7 @@ def at_nodes(
         total = table[c[:, 0]] * w[:, 0, None]
         for k in (1, 2, 3):
             total += table[c[:, k]] * w[:, k, None]
-        node, column = np.nonzero(np.isnan(total))
+        node, column = np.nonzero(np.isnan(total) & _may_be_mended(w, missing)[:, None])
         if node.size:
             values = table[c[node], column[:, None]]
             total[node, column] = _mean_of_measured(values, w[node], missing, least)
@@ -206,6 +206,16 @@ def _as_slice(indices: NDArray[np.intp]) -> "slice | NDArray[np.intp]":
     """Return a run of indices as a slice: it costs no copy."""
     first, last = int(indices[0]), int(indices[-1]) + 1
     return slice(first, last) if last - first == indices.size else indices
+
+
+def _may_be_mended(weights: FLOAT, missing: Missing) -> NDArray[np.bool_]:
+    """Return at which nodes a sum with missing corners may have a mean, shape (n,).
+
+    Where gaps propagate, only where a corner has no weight; outside the grid, nowhere.
+    """
+    if missing == "propagate":
+        return np.asarray((weights == 0.0).any(axis=1))
+    return np.asarray(~np.isnan(weights[:, 0]))
 
 
 def _mean_of_measured(

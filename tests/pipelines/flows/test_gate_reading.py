@@ -162,7 +162,6 @@ def test_the_plan_tells_the_bytes_that_are_read(tmp_path: Path) -> None:
     todo = plan(arrays, X, Y, *gate())
     assert store.bytes_read == sum(part.bytes_read for part in todo.arrays.values())
     assert todo.arrays["v_x"].bytes_whole == 4 * YEARS * ROWS * COLUMNS
-    assert todo.arrays["v_x"].bytes_at_once == 3 * 15 * 15 * 4
 
 
 def test_planning_reads_no_chunk(tmp_path: Path) -> None:
@@ -176,6 +175,26 @@ def test_planning_reads_no_chunk(tmp_path: Path) -> None:
     assert not store.reads
 
 
+def test_neighbours_in_a_row_are_asked_for_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = opened(stored(tmp_path / "a.zarr", fields(), chunk=16, years=YEARS))
+    chunk_bytes = YEARS * 16 * 16 * 4
+    todo = plan(arrays, X, Y, *gate()).arrays["v_x"]
+
+    assert len(todo.runs) < len(todo.chunks)
+    assert sum(run.positions.size for run in todo.runs) == sum(
+        chunk.positions.size for chunk in todo.chunks
+    )
+    monkeypatch.setattr(gate_plan, "RUN_BYTES", 2 * chunk_bytes)
+    assert todo.bytes_at_once == 2 * chunk_bytes
+    assert_same(sample(arrays, X, Y, *gate()), eager())
+    monkeypatch.setattr(gate_plan, "RUN_BYTES", 0)
+    assert todo.bytes_at_once == chunk_bytes
+    assert len(todo.runs) == len(todo.chunks)
+    assert_same(sample(arrays, X, Y, *gate()), eager())
+
+
 def test_a_large_chunk_is_read_in_parts_along_its_years(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +202,7 @@ def test_a_large_chunk_is_read_in_parts_along_its_years(
     store = CountedReads(zarr.storage.LocalStore(path, read_only=True))
     arrays = opened(store)
     monkeypatch.setattr(gate_plan, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(gate_plan, "RUN_BYTES", 1)
     store.reads.clear()
 
     found = sample(arrays, X, Y, *gate())
