@@ -90,6 +90,7 @@ class Uncertainty:
     surface_mass_balance: Relative = 0.2
     surface_mass_balance_between_regions: Literal["independent", "common"] = "independent"
     dynamic_volume: Relative = 0.4
+    elevation_rate_sigma_m_per_yr: Annotated[float, Bounds("a rate in m/yr", 0.0, 100.0)] = 0.0
     basal_melt: Relative = 0.5
     members: Annotated[int, Bounds("a number of members", 0, 1_000_000)] = 1000
     seed: Annotated[int, Bounds("a seed", 0, 2**31)] = 1

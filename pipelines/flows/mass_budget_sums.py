@@ -42,6 +42,7 @@ class Terms:
     sliver_melt: FLOAT
     smb: FLOAT
     melt: FLOAT
+    sliver_area: FLOAT
     discharge: FLOAT
     balance: FLOAT
 
@@ -119,6 +120,7 @@ class BudgetJob:
             sliver_melt=sliver_melt,
             smb=fallen.rate,
             melt=melt,
+            sliver_area=np.broadcast_to(stored.read(group, "sliver_area", gate_set), flux.shape),
             discharge=out,
             balance=balance.mass_balance(fallen.rate, out, melt),
         )
@@ -142,7 +144,10 @@ class BudgetJob:
 
         return {
             "sliver_smb": relative(terms.sliver_smb, sizes.surface_mass_balance, bias),
-            "dynamic_volume": relative(-terms.volume, sizes.dynamic_volume, CORRELATED),
+            "dynamic_volume": loadings.stacked([
+                relative(-terms.volume, sizes.dynamic_volume, CORRELATED),
+                uncertainty.sigma_loadings(self._thinning_sigma(terms.sliver_area), CORRELATED),
+            ]),
             "sliver_melt": relative(-terms.sliver_melt, sizes.basal_melt, CORRELATED),
             "smb": relative(terms.smb, sizes.surface_mass_balance, bias),
             "hindcast": uncertainty.sigma_loadings(fallen.extension_sigma(), RANDOM),
@@ -152,6 +157,18 @@ class BudgetJob:
                 sigma_density=sizes.density_sigma,
             ),
         }  # fmt: skip
+
+    def _thinning_sigma(self, area: FLOAT) -> FLOAT:
+        """Return what errors of elevation rates, alike within patches, do to slivers [kg yr⁻¹].
+
+        ::
+
+            σ = ρ s √(A · min(A, L²))       rate's σ s, area A, side of a patch L
+        """
+        sizes, size = self.choices.uncertainty, np.abs(area)
+        patch = np.minimum(size, (1000.0 * sizes.correlation_km) ** 2)
+        rate = self.choices.density * sizes.elevation_rate_sigma_m_per_yr
+        return np.asarray(rate * np.sqrt(size * patch))
 
     def _discharge(self, errors: dict[str, Loadings]) -> dict[str, Loadings]:
         """Return the errors of discharge but for the flux's thickness and velocity."""
