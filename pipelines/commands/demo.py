@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import columns, demo_runs, products, reporting, truth
+from pipelines.commands import budget_truth, columns, demo_runs, products, reporting, truth
 from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
 from pipelines.commands.demo_runs import COLLECTIONS, J_MAX, MONTHS, PRODUCTS
 from pipelines.commands.ingest import ingest_all
@@ -120,6 +120,10 @@ def _compared(
     click.echo("\n".join(truth.explanation(j_max=J_MAX)))
     seen = truth.seen_mass_rates(world, ran["gravimetry"].plan.output, j_max=J_MAX)
     compared = truth.compare(true, seen, rows["gravimetry"])
+    if "mass_budget" in rows:
+        click.echo("Terms of the mass budget [Gt/yr], mean of its years:")
+        header, lines = budget_truth.terms(world, rows["mass_budget"])
+        columns.show(header, lines, numbers=header[1:])
     found = [{**dataclasses.asdict(each), "z": each.z} for each in compared]
     return found, _errors_by_scale(world, place, shown)
 
@@ -129,7 +133,7 @@ def _errors_by_scale(world: Antarctica, place: Place, shown: list[str]) -> list[
     from cluster import object_store
     from pipelines.commands import truth_by_degree
 
-    if set(shown) != set(PRODUCTS):
+    if not set(truth_by_degree.NEEDED) <= set(shown):
         return []
     errors = truth_by_degree.errors(world, object_store.join(place.output, "combination"))
     path = object_store.join(place.output, "error_by_degree.png")
@@ -160,7 +164,8 @@ def _announce(place: Place) -> None:
         f"{MONTHS} months of gravity fields to degree {J_MAX}, in the format of the missions",
         "elevation rates of 7 retrackers and 4 fits, with gaps, and models of snow and firn",
         "a STAC catalogue of them, below catalogue",
-        "gravimetry, altimetry and their combination, on local Dask processes, a folder each",
+        "maps of velocity with gaps, two beds, a gate, months of snow, thinning",
+        "gravimetry, altimetry, their combination and the mass budget, on local Dask processes",
         "truth beside results, and errors by scale",
     ):
         click.echo(f"  - {step}")
@@ -172,6 +177,7 @@ def _ingest_world(world: Antarctica, place: Place) -> None:
     from cluster import object_store, store_errors
     from pipelines.worlds.elevation_files import write_altimetry
     from pipelines.worlds.gravity_files import write_gravity
+    from pipelines.worlds.mass_budget_files import write_mass_budget
 
     folder = place.work / "files"
     with store_errors.local_errors(folder):
@@ -184,9 +190,13 @@ def _ingest_world(world: Antarctica, place: Place) -> None:
             spacing_km=demo_runs.SPACING_KM,
             period=(demo_runs.FIRST_MONTH, demo_runs.LAST_DAY),
         )
+        budget = write_mass_budget(
+            world, folder / "budget", seed=demo_runs.SEED, spacing_km=demo_runs.VELOCITY_KM,
+            first_year=demo_runs.FIRST_MONTH.year, years=MONTHS // 12,
+        )  # fmt: skip
     catalogue = object_store.join(place.output, "catalogue")
     for role, (kind, collection) in COLLECTIONS.items():
-        written = gravity if hasattr(gravity, role) else altimetry
+        written = next(each for each in (gravity, altimetry, budget) if hasattr(each, role))
         sources = tuple(str(path) for path in getattr(written, role))
         found = ingest_all(kind, sources, catalogue=catalogue, collection=collection)
         failed = [each for each in found if each.state == "failed"]

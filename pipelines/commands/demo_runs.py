@@ -14,6 +14,8 @@ J_MAX = 60
 HIGHEST_DEGREE = 512
 """Degree of altimetry and of the combination, 40 km, the paper's."""
 CELL_DEGREES = 0.25
+VELOCITY_KM = 5.0
+"""Grid of velocity and thickness [km]: gates feel 10 km by 2 Gt/yr in one basin, 5 km by 0.5."""
 SPACING_KM = 10.0
 """Grid of the elevation rates [km]; `infra/runs/altimetry.yaml` has the paper's 5 km."""
 
@@ -28,6 +30,16 @@ COLLECTIONS = {
     "elevation_rate": ("elevation-rate", "demo-elevation-rate"),
     "surface_processes": ("surface-processes", "demo-surface-processes"),
     "velocity": ("velocity", "demo-velocity"),
+    "velocity_annual": ("velocity", "demo-annual-velocity"),
+    "velocity_central": ("velocity", "demo-central-velocity"),
+    "velocity_filler": ("velocity", "demo-its-live"),
+    "velocity_phase": ("velocity", "demo-phase-velocity"),
+    "thickness": ("thickness", "demo-thickness"),
+    "thickness_other": ("thickness", "demo-thickness-other"),
+    "gates": ("gates", "demo-gates"),
+    "surface_mass_balance": ("surface-mass-balance", "demo-racmo"),
+    "reanalysis": ("surface-mass-balance", "demo-era5-land"),
+    "thinning": ("elevation-rate", "demo-thinning"),
 }
 """Files of the synthetic record: their kind and the collection they go to."""
 
@@ -66,6 +78,31 @@ altimetry:
 combination:
   taper: {{degree: {j_max}, width: 5}}
   members: {{highest_degree: {j_max}}}
+""",
+    "mass_budget": """\
+  velocity: [demo-annual-velocity, demo-central-velocity, demo-its-live, demo-phase-velocity]
+  thickness: [demo-thickness, demo-thickness-other]
+  gates: demo-gates
+  grounded_ice: demo-grounded
+  surface_mass_balance: demo-racmo
+  reanalysis: demo-era5-land
+  elevation_rate: demo-thinning
+mass_budget:
+  mosaics:
+    - name: paper
+      layers:
+        - {{collection: demo-annual-velocity, use: year}}
+        - {{collection: demo-central-velocity, use: trend}}
+        - {{collection: demo-its-live, use: year, sampling: nearest, before: 2013}}
+        - {{collection: demo-phase-velocity, use: static}}
+  gates: {{generate_km: [15]}}
+  uncertainty:                           # as the synthetic maps err
+    velocity_sigma_m_per_yr: 8
+    elevation_rate_sigma_m_per_yr: 0.1
+    surface_mass_balance: 0.05
+  epochs:
+    - {{name: 2011-2013, years: [2011-2012, 2012-2013]}}
+    - {{name: 2013-2016, years: [2013-2014, 2014-2015, 2015-2016]}}
 """,
 }
 

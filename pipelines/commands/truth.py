@@ -122,8 +122,7 @@ def side_by_side(
         A column per product with its standard deviation beside it, a line per region.
     """
     found = {
-        name: {row.region: row for row in table if row.quantity == "mass_rate"}
-        for name, table in rows.items()
+        name: {row.region: row for row in table if _is_result(row)} for name, table in rows.items()
     }
     header = ["region", "truth"]
     for name in rows:
@@ -136,6 +135,12 @@ def side_by_side(
             cells += [f"{row.value:.1f}", f"± {row.uncertainty:.1f}"] if row else ["", ""]
         lines.append(tuple(cells))
     return tuple(header), lines
+
+
+def _is_result(row: Row) -> bool:
+    """Return whether a row is what a product says of a region's mass over its whole period."""
+    of_budget = row.quantity == "mass_balance" and row.note.split(";")[0] == "epoch=mean"
+    return row.quantity == "mass_rate" or of_budget
 
 
 HEADER = ("region", "truth", "seen", "result", "sigma", "z")

@@ -19,6 +19,9 @@ TRUTH_SPACING_KM = 10.0
 HALF_WAVES_KM = (4000, 2000, 1000, 500, 333, 200, 133, 80, 40)
 """Scales that are told: errors of everything longer than that, 20 000 km / degree."""
 
+NEEDED = ("gravimetry", "altimetry", "combination")
+"""Products whose errors are compared."""
+
 CAPTION = (
     "Everything longer than a scale, root mean square over the sphere [kg m-2 yr-1]:\n"
     "the true signal, and the error of each. Where altimetry hardly counts, beyond 1000 km,\n"

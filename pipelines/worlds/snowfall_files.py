@@ -14,7 +14,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from pipelines.worlds import equal_area
+from pipelines.worlds import equal_area, forcing
 from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.regions import sector_index
 
@@ -130,12 +130,10 @@ def write_reanalysis(
     return path
 
 
-def _rate(world: Antarctica, latitude: FLOAT, longitude: FLOAT) -> tuple[FLOAT, FLOAT]:
+def _rate(world: Antarctica, latitude: FLOAT, longitude: FLOAT) -> tuple[FLOAT, NDArray[np.bool_]]:
     """Return the yearly accumulation at places [kg m⁻² yr⁻¹], and which are near or on the ice."""
     z = equal_area.plane_from_geodetic(latitude, longitude)
     mu, nu = world.divide.coordinates(z)
-    from pipelines.worlds import forcing
-
     near = (mu < world.coast(nu) + 0.08) & (latitude < 0.0)
     return forcing.accumulation(world.fraction(mu, nu), nu), near
 
