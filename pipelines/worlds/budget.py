@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipelines.kernels import geodesy
 from pipelines.kernels.constants import KG_PER_GT
-from pipelines.worlds import equal_area, forcing, ice_flow
+from pipelines.worlds import equal_area, forcing, ice_flow, outline
 from pipelines.worlds.antarctica import ICE_DENSITY, Antarctica, bearings
 from pipelines.worlds.boundaries import CRS, coast_bearings
 from pipelines.worlds.regions import by_region
@@ -29,25 +29,34 @@ FLOAT = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GatePlace:
-    """Where a gate lies: a part of the way to the grounding line, with waves along it.
+    """Where a gate lies: so far inland of the grounding line, with waves along it.
 
     Attributes
     ----------
     inland : float
-        How far inland, as a part of the way [1]; negative beyond the grounding line.
+        How far inland; negative beyond the grounding line [m].
     waves : int
         Number of waves around the ice sheet.
     height : float
-        Half the range of the waves [1].
+        Half the range of the waves; where it exceeds ``inland`` the gate crosses the line [m].
     """
 
-    inland: float = 0.01
+    inland: float = 15e3
     waves: int = 41
-    height: float = 0.004
+    height: float = 5e3
 
-    def part(self, nu: FLOAT) -> FLOAT:
-        """Return μ_g / M at bearings, shape (...) [1]."""
-        return np.asarray(1.0 - self.inland + self.height * np.sin(self.waves * nu))
+    def reach(self, world: Antarctica, nu: FLOAT) -> FLOAT:
+        """Return μ_g at bearings, shape (...) [1].
+
+        Coordinates are conformal, so a way d across the grounding line M(ν) is, to first order::
+
+            M − μ_g = d √(1 + M'²) / √J
+        """
+        coast, slope = outline.coast(nu, world.waves)
+        away = self.inland + self.height * np.sin(self.waves * nu)
+        return np.asarray(
+            coast - away * np.hypot(1.0, slope) / np.sqrt(world.divide.jacobian(coast, nu))
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ def gate_line(world: Antarctica, place: GatePlace, *, along: int = 4) -> gpd.Geo
     coarse = coast_bearings()
     steps = np.arange(along) / along
     nu = (coarse[:-1, None] + steps * np.diff(coarse)[:, None]).ravel()
-    z = world.divide.position(world.coast(nu) * place.part(nu), nu)
+    z = world.divide.position(place.reach(world, nu), nu)
     x, y = (np.round(each, 2) for each in equal_area.map_from_plane(z))
     points = np.column_stack([x, y])
     ring = shapely.LineString(np.concatenate([points, points[:1]]))
@@ -95,9 +104,8 @@ def gate_line(world: Antarctica, place: GatePlace, *, along: int = 4) -> gpd.Geo
 def truth(world: Antarctica, place: GatePlace) -> BudgetTruth:
     """Return the budget of the world with a gate at a place."""
     nu, weight = bearings()
-    reach = world.coast(nu)
     crossing = by_region(
-        (world.carried_flux(reach * place.part(nu), nu) * weight).sum(-1) / KG_PER_GT
+        (world.carried_flux(place.reach(world, nu), nu) * weight).sum(-1) / KG_PER_GT
     )
     snow, kept = _sliver(world, place)
     return BudgetTruth(
@@ -115,7 +123,7 @@ def _sliver(world: Antarctica, place: GatePlace) -> tuple[FLOAT, FLOAT]:
     u, w = ice_flow.unit_gauss(ice_flow.RAY_NODES)
     nu, w_nu = bearings()
     reach = world.coast(nu)
-    first = reach * place.part(nu)
+    first = place.reach(world, nu)
     mu = first[..., None] + (reach - first)[..., None] * u
     across = nu[..., None]
     area = world.divide.jacobian(mu, across) * (w_nu * (reach - first))[..., None] * w

@@ -65,8 +65,8 @@ def write_mass_budget(
     seed : int
         Draws errors, gaps and weather.
     spacing_km : float
-        Of all maps; must divide 5600 km evenly [km]. The flux through the gate is right to 0.5
-        Gt/yr in any basin at 5 km, to 2.3 at 10 km.
+        Of all maps; must divide 5600 km evenly [km]. The flux through the gate is right to 0.02,
+        0.12, 0.7 and 12 Gt/yr in any basin at 2, 5, 10 and 20 km; errors make 0.5 to 2.
     first_year, years : int
         Maps of velocity are of July of the first year to June, and so many years on.
     place : GatePlace
