@@ -23,10 +23,10 @@ def write(
     units: Mapping[str, str],
     title: str,
     fill: float | None = None,
-    integers: tuple[str, ...] = (),
+    kinds: Mapping[str, str] | None = None,
     **attributes: str,
 ) -> Path:
-    """Write fields (y, x) as float32, or int8 where named; a file that exists is replaced.
+    """Write fields (y, x) as float32 or as named; a file that exists is replaced.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def write(
     title : str
         Title of the file.
     fill : float, optional
-        ``_FillValue`` of every field.
-    integers : tuple of str
-        Fields that are classes.
+        ``_FillValue`` of every field but those of one byte, which are classes.
+    kinds : mapping of str to str, optional
+        Types of fields that are not ``f4``: ``i1`` or ``i2``.
     **attributes
         Global attributes.
 
@@ -63,8 +63,9 @@ def write(
         mapping = file.createVariable("coord_system", "i4")
         mapping.setncatts({k: v for k, v in CRS.from_epsg(3031).to_cf().items() if _is_plain(v)})
         for name, values in fields.items():
-            _field(file, name, values, units.get(name, ""), None if name in integers else fill,
-                   kind="i1" if name in integers else "f4")  # fmt: skip
+            kind = (kinds or {}).get(name, "f4")
+            _field(file, name, values, units.get(name, ""), None if kind == "i1" else fill,
+                   kind=kind)  # fmt: skip
     return path
 
 
@@ -79,7 +80,7 @@ def _field(
     made.grid_mapping = "coord_system"
     if unit:
         made.units = unit
-    made[:] = np.round(values, 3).astype(kind)
+    made[:] = np.round(values, 3 if kind == "f4" else 0).astype(kind)
 
 
 def _is_plain(value: object) -> bool:

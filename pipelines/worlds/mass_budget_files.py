@@ -25,8 +25,6 @@ THICKNESS_SIGMA = 40.0
 THINNING_SIGMA = 0.1
 """Standard deviation of a rate of elevation [m yr⁻¹], alike within a patch of 20 km."""
 
-SEVERAL_BEDS = 2
-
 
 @dataclass(frozen=True)
 class BudgetFiles:
@@ -40,6 +38,7 @@ class BudgetFiles:
     thickness_other: tuple[Path, ...]
     gates: tuple[Path, ...]
     surface_mass_balance: tuple[Path, ...]
+    surface_mass_balance_other: tuple[Path, ...]
     reanalysis: tuple[Path, ...]
     thinning: tuple[Path, ...]
 
@@ -90,7 +89,7 @@ def write_mass_budget(
         tuple(velocity_files.write_its_live(grid, folder, years=labels, seed=seed)),
         (velocity_files.write_phase(grid, folder, seed=seed),),
         (_write_bed(world, grid, folder / "BedMachineAntarctica-v3.nc", seed=seed, bed=0),),
-        (_write_bed(world, grid, folder / "BedMachineAntarctica-v2.nc", seed=seed, bed=1),),
+        (_write_bed(world, grid, folder / "BedMachineAntarctica_2020-07-15_v02.nc", seed=seed, bed=1),),
         (write_polygons(budget.gate_line(world, place), gate),),
         *_snow(world, folder, seed=seed, first_year=first_year, years=years),
         (_write_thinning(world, grid, folder, seed, (labels[0], labels[-1] + 1)),),
@@ -114,15 +113,15 @@ def _write_bed(world: Antarctica, grid: Grid, path: Path, *, seed: int, bed: int
     }  # fmt: skip
     units = dict.fromkeys(("thickness", "surface", "bed", "errbed", "firn", "geoid"), "meters")
     return field_files.write(
-        path, grid.x, grid.y, fields, units=units, integers=("mask", "source"),
+        path, grid.x, grid.y, fields, units=units, kinds={"mask": "i1", "source": "i1"},
         title="BedMachine Antarctica, synthetic", thickness_kind="ice_equivalent",
     )  # fmt: skip
 
 
 def _snow(
     world: Antarctica, folder: Path, *, seed: int, first_year: int, years: int
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Write a climate model that ends a year and a half early, and a reanalysis that does not."""
+) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
+    """Write a climate model that ends a year and a half early, and two records that do not."""
     months = np.arange(
         f"{first_year - 2}-01", f"{first_year + years + 1}-01", dtype="datetime64[M]"
     )
@@ -135,10 +134,13 @@ def _snow(
         world, folder / "RACMO23p2_ANT27_smb.nc", months=months[:short], factors=factors[:short],
         seed=seed,
     )  # fmt: skip
-    other = snowfall_files.write_reanalysis(
+    other = snowfall_files.write_other_model(
+        world, folder / "MARv3.12_monthly_smb.nc", months=months, factors=factors, seed=seed
+    )
+    reanalysis = snowfall_files.write_reanalysis(
         world, folder / "era5_land_monthly.nc", months=months, factors=factors, seed=seed
     )
-    return (model,), (other,)
+    return (model,), (other,), (reanalysis,)
 
 
 def _write_thinning(

@@ -14,6 +14,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from pipelines.kernels import geodesy
 from pipelines.worlds import equal_area, forcing
 from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.regions import sector_index
@@ -30,12 +31,17 @@ RELATIVE = 0.05
 SEASON, YEARS_VARY = 0.25, 0.06
 """Amplitude of the season, and spread of years [1]."""
 
+OTHER_SPACING_KM = 35.0
+"""Cells of the other climate model, squares of the map [km]."""
+
 TOO_WET, NOISE = 1.12, 0.03
 """What the reanalysis snows for 1 of the model, and the spread of its months [1]."""
 
 EVAPORATED = 0.1
 POLE = "-m 57.295779506 +proj=ob_tran +o_proj=latlon +o_lat_p=-180.0 +lon_0=10.0"
 FILLER = -9999.0
+UNITS = {"height": "m", "X": "km", "Y": "km", "SECTOR": "1"}
+"""Of axes that are not in degrees."""
 
 
 def month_factors(months: MONTHS, *, seed: int, whole: slice | None = None) -> FLOAT:
@@ -98,9 +104,41 @@ def write_model(
     return path
 
 
-def basin_errors(world: Antarctica, latitude: FLOAT, longitude: FLOAT, *, seed: int) -> FLOAT:
-    """Return the model's error of the basin that each place lies in, shape (...) [1]."""
-    drawn = RELATIVE * np.random.default_rng([seed, 31]).standard_normal(27)
+def write_other_model(
+    world: Antarctica, path: Path, *, months: MONTHS, factors: FLOAT, seed: int
+) -> Path:
+    """Write ``SMB(TIME, SECTOR, Y, X)`` as MAR has it: squares in km, mm of water a day.
+
+    Parameters are those of :func:`write_model`; errors are drawn apart from its.
+    """
+    centres = np.arange(-2800.0, 2800.1, OTHER_SPACING_KM)
+    x, y = np.meshgrid(1e3 * centres, 1e3 * centres)
+    latitude, longitude = geodesy.inverse_polar_stereographic(x, y)
+    rate, near = _rate(world, latitude, longitude)
+    rate = rate * (1.0 + basin_errors(world, latitude, longitude, seed=seed, model=1))
+    days = _days(months)
+    path.unlink(missing_ok=True)
+    with netCDF4.Dataset(path, "w") as file:
+        _axes(file, {"Y": centres, "X": centres, "SECTOR": np.arange(1.0, 3.0)}, months,
+              name="TIME")  # fmt: skip
+        for name, values in (("LAT", latitude), ("LON", longitude)):
+            file.createVariable(name, "f8", ("Y", "X"), zlib=True)[:] = values
+            file[name].units = "degrees"
+        field = file.createVariable("SMB", "f4", ("TIME", "SECTOR", "Y", "X"), zlib=True,
+                                    fill_value=FILLER, chunksizes=(1, 1, *rate.shape))  # fmt: skip
+        field.units = "mmWE/day"
+        for number, factor in enumerate(factors):
+            ice = np.where(near, rate * factor / 12.0 / days[number], FILLER)
+            field[number] = np.stack([ice, np.zeros(ice.shape)])
+        file.title = "MARv3.12, synthetic"
+    return path
+
+
+def basin_errors(
+    world: Antarctica, latitude: FLOAT, longitude: FLOAT, *, seed: int, model: int = 0
+) -> FLOAT:
+    """Return a model's error of the basin that each place lies in, shape (...) [1]."""
+    drawn = RELATIVE * np.random.default_rng([seed, 31 + 2 * model]).standard_normal(27)
     _, nu = world.divide.coordinates(equal_area.plane_from_geodetic(latitude, longitude))
     return np.asarray(drawn[sector_index(nu)])
 
@@ -113,7 +151,7 @@ def write_reanalysis(
     east, north = np.meshgrid(longitude, latitude)
     rate, near = _rate(world, np.clip(north, -89.999, None), np.where(east > 180, east - 360, east))
     generator = np.random.default_rng([seed, 32])
-    days = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(int)
+    days = _days(months)
     path.unlink(missing_ok=True)
     with netCDF4.Dataset(path, "w") as file:
         _axes(file, {"latitude": latitude, "longitude": longitude}, months, name="valid_time")
@@ -138,16 +176,23 @@ def _rate(world: Antarctica, latitude: FLOAT, longitude: FLOAT) -> tuple[FLOAT, 
     return forcing.accumulation(world.fraction(mu, nu), nu), near
 
 
+def _days(months: MONTHS) -> FLOAT:
+    """Return how long months are, shape (month,) [d]."""
+    starts, ends = (each.astype("datetime64[D]") for each in (months, months + 1))
+    return np.asarray((ends - starts).astype(float))
+
+
 def _axes(
     file: netCDF4.Dataset, axes: dict[str, FLOAT], months: MONTHS, *, name: str = "time"
 ) -> None:
     for key, values in axes.items():
         file.createDimension(key, len(values))
         axis = file.createVariable(key, "f8", (key,))
-        axis.units = "degrees" if key != "height" else "m"
+        axis.units = UNITS.get(key, "degrees")
         axis[:] = values
     file.createDimension(name, None)
     time = file.createVariable(name, "f8", (name,))
     time.setncatts({"units": "days since 1950-01-01 00:00:00", "calendar": "standard"})
-    middle = months.astype("datetime64[D]") - np.datetime64("1950-01-01", "D")
-    time[:] = middle.astype(int) + (0.0 if name != "time" else 14.5)
+    first = months.astype("datetime64[D]") - np.datetime64("1950-01-01", "D")
+    # The reanalysis dates a month by its first day, models by its middle.
+    time[:] = first.astype(int) + (0.0 if name == "valid_time" else 14.5)

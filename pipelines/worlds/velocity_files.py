@@ -33,6 +33,9 @@ HOLES = {"annual": (-86.0, -83.5), "its-live": (-82.7, -82.7)}
 GAPS = {"annual": 1.1, "its-live": 0.6}
 """A map lacks places where a smooth field of spread 1 exceeds this [1]."""
 
+STRIPES = (400e3, 15e3)
+"""Between swaths that an annual map lacks, and how wide they are [m]."""
+
 CENTRAL_YEARS = (1997, 2009)
 CENTRAL_EDGE = -80.0
 """Central Antarctica is mapped south of this [degrees]."""
@@ -75,13 +78,21 @@ def grid_of(world: Antarctica, axis: FLOAT, latitude: FLOAT) -> Grid:
 
 
 def write_annual(grid: Grid, folder: Path, *, years: Sequence[int], seed: int) -> list[Path]:
-    """Write maps of July to June in the layout of NSIDC-0720, one for each first year."""
+    """Write maps of July to June in the layout of NSIDC-0720, one for each first year.
+
+    Their ``ERRX`` and ``ERRY`` fall with the number of measurements and are no error of theirs,
+    which is :data:`SIGMA` everywhere.
+    """
     paths = []
     for year in years:
         generator = np.random.default_rng([seed, 20, year])
         seen = _seen(grid, "annual", generator)
         v_x, v_y = _measured(grid, seen, generator)
-        quality = {"ERRX": SIGMA, "ERRY": SIGMA, "STDX": 2.0, "STDY": 2.0, "CNT": 5.0}
+        count = 1.0 + np.floor(4.0 * patch_errors(*grid.places, generator)[0] ** 2)
+        quality = {
+            "ERRX": SIGMA / np.sqrt(count), "ERRY": SIGMA / np.sqrt(count),
+            "STDX": 2.0, "STDY": 2.0, "CNT": count,
+        }  # fmt: skip
         zeros = {name: np.where(seen, value, 0.0) for name, value in quality.items()}
         fields = {"VX": np.nan_to_num(v_x), "VY": np.nan_to_num(v_y), **zeros}
         path = folder / f"Antarctica_ice_velocity_{year}_{year + 1}_1km_v1.nc"
@@ -125,7 +136,7 @@ def write_its_live(grid: Grid, folder: Path, *, years: Sequence[int], seed: int)
         units = {name: "" if name == "count" else "m/yr" for name in fields}
         paths.append(field_files.write(
             folder / f"ANT_G0240_{year}.nc", grid.x, grid.y, fields, units=units, fill=filler,
-            title="ITS_LIVE annual mosaics, synthetic",
+            kinds=dict.fromkeys(fields, "i2"), title="ITS_LIVE annual mosaics, synthetic",
         ))  # fmt: skip
     return paths
 
@@ -156,4 +167,14 @@ def _seen(grid: Grid, product: str, generator: np.random.Generator) -> BOOL:
     """Return where a product has a velocity in one year: not at the pole, not everywhere else."""
     hole = generator.uniform(*HOLES[product])
     gaps = smooth_noise(*grid.places, generator, length=80e3) > GAPS[product]
+    if product == "annual":
+        gaps |= _stripes(grid, generator)
     return np.isfinite(grid.v_x) & (grid.latitude > hole) & ~gaps
+
+
+def _stripes(grid: Grid, generator: np.random.Generator) -> BOOL:
+    """Return swaths of one direction that were not seen, (y, x)."""
+    x, y = grid.places
+    bearing, start = generator.uniform(0.0, np.pi), generator.uniform(0.0, STRIPES[0])
+    across = x * np.cos(bearing) + y * np.sin(bearing) - start
+    return np.asarray(np.mod(across, STRIPES[0]) < STRIPES[1])
