@@ -37,7 +37,7 @@ from tests.benchmarks.threads import on_one_thread
 from tests.fixtures.counted_reads import CountedReads
 
 FULL = Size(side=5600, years=21, nodes=280_000, chunk=128, tile=512, inner=32)
-QUICK = Size(side=2800, years=10, nodes=140_000, chunk=64, tile=256, inner=32)
+QUICK = Size(side=2800, years=12, nodes=140_000, chunk=64, tile=256, inner=32)
 NAMES = (*VELOCITIES, "thickness")
 
 Sampled = dict[str, NDArray[np.float64]]
@@ -46,7 +46,7 @@ Sampled = dict[str, NDArray[np.float64]]
 def main() -> None:
     """Write stores unless they are there, then compare all sides."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2800² cells, 10 years")
+    parser.add_argument("--quick", action="store_true", help="2800² cells, 12 years")
     parser.add_argument("--threads", type=int, default=1, help="of every side")
     parser.add_argument("--folder", type=Path, help="where stores are, or stay")
     parser.add_argument("--memory", action="store_true", help="only tell the memory of our side")
@@ -84,7 +84,7 @@ def state(folder: Path, size: Size, threads: int, *, quick: bool) -> Statement:
         "bytes_read_share": {name: each.share_of_bytes() for name, each in ours.items()},
         "same_bits_from_all_layouts": all(same(mine, each.sample()) for each in ours.values()),
         "finite_share_of_results": round(float(np.isfinite(mine["v_x"]).mean()), 4),
-        "growth_exponents": growth(folder, size, runs=2 if quick else 3),
+        "growth_exponents": growth(folder, size, runs=1 if quick else 3),
         "seconds_to_write_stores": seconds,
         "threads": threads,
     }
