@@ -202,6 +202,7 @@ class MassBudgetChoices:
     replacements: tuple[Replacement, ...] = ()
     largest_gap: Annotated[float, Bounds("a fraction of a gate", 0.0, 1.0)] = 0.05
     map: VelocityMap = field(default_factory=VelocityMap)
+    contributor: str = "nunatak"
     nodes_per_task: Annotated[int, Bounds("a number of nodes", 256, 10_000_000)] = 32_768
     batch: Annotated[int, Bounds("a number of keys per commit", 1, 10_000)] = 8
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import tables
 from pipelines.flows import mass_budget_epochs as epochs
+from pipelines.flows import mass_budget_exchange as exchange
+from pipelines.flows import mass_budget_figures as figures
 from pipelines.flows import mass_budget_tables as budget_tables
 from pipelines.flows import product_results
 
@@ -52,6 +54,9 @@ def tell(finished: Finished, *, run: Run, found: MassBudgetInputs, layout: Layou
         "tables/gates.csv": tables.write_rows(budget_tables.gates(of)),
         "tables/coverage.csv": tables.write_rows(budget_tables.coverage(of)),
         "tables/uncertainty.csv": tables.write_rows(budget_tables.flux_errors(of)),
+        "tables/budget.nc": exchange.netcdf(of),
+        **exchange.imbie_files(of),
+        **figures.figures(of, found),
     }
     for path, data in written.items():
         finished.write(path, data)
