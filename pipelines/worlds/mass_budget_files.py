@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.kernels import geodesy
 from pipelines.worlds import budget, field_files, snowfall_files, velocity_files
 from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.boundary_files import write_polygons
@@ -77,10 +76,7 @@ def write_mass_budget(
         Paths of what was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    axis = grid_axis(spacing_km)
-    x, y = np.meshgrid(axis, axis[::-1])
-    latitude, _ = geodesy.inverse_polar_stereographic(x, y)
-    grid = velocity_files.grid_of(world, axis, latitude)
+    grid = velocity_files.grid_of(world, grid_axis(spacing_km))
     labels = range(first_year, first_year + years)
     gate = folder / "gate.gpkg"
     return BudgetFiles(
@@ -88,22 +84,20 @@ def write_mass_budget(
         tuple(velocity_files.write_central(grid, folder, seed=seed)),
         tuple(velocity_files.write_its_live(grid, folder, years=labels, seed=seed)),
         (velocity_files.write_phase(grid, folder, seed=seed),),
-        (_write_bed(world, grid, folder / "BedMachineAntarctica-v3.nc", seed=seed, bed=0),),
-        (_write_bed(world, grid, folder / "BedMachineAntarctica_2020-07-15_v02.nc", seed=seed, bed=1),),
+        (_write_bed(grid, folder / "BedMachineAntarctica-v3.nc", seed=seed, bed=0),),
+        (_write_bed(grid, folder / "BedMachineAntarctica_2020-07-15_v02.nc", seed=seed, bed=1),),
         (write_polygons(budget.gate_line(world, place), gate),),
         *_snow(world, folder, seed=seed, first_year=first_year, years=years),
         (_write_thinning(world, grid, folder, seed, (labels[0], labels[-1] + 1)),),
     )  # fmt: skip
 
 
-def _write_bed(world: Antarctica, grid: Grid, path: Path, *, seed: int, bed: int) -> Path:
+def _write_bed(grid: Grid, path: Path, *, seed: int, bed: int) -> Path:
     """Write a bed in the layout of BedMachine, whose thickness is ice-equivalent already."""
-    x, y = grid.places
-    true = world.thickness(x, y)
+    true, grounded = grid.thickness, grid.grounded
     generator = np.random.default_rng([seed, 24, bed])
-    errors = THICKNESS_SIGMA * patch_errors(x, y, generator)[0]
+    errors = THICKNESS_SIGMA * patch_errors(*grid.places, generator)[0]
     thickness = np.where(true > 0.0, np.maximum(true + errors, 1.0), 0.0)
-    grounded = world.is_grounded(*geodesy.inverse_polar_stereographic(x, y))
     mask = np.where(true > 0.0, np.where(grounded, 2, 3), 0)
     surface = np.where(grounded, 0.3 * thickness, 0.1 * thickness)
     fields = {

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.kernels import geodesy
 from pipelines.worlds import field_files
 from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.smooth_noise import smooth_noise
@@ -43,12 +44,17 @@ CENTRAL_EDGE = -80.0
 
 @dataclass(frozen=True)
 class Grid:
-    """A square grid: centres along x and y [m], its true velocity and latitude (y, x)."""
+    """A square grid: centres along x and y [m], and what truly is there (y, x).
+
+    Velocity [m yr⁻¹] is NaN and thickness [m] 0 where there is no ice; latitude in degrees.
+    """
 
     x: FLOAT
     y: FLOAT
     v_x: FLOAT
     v_y: FLOAT
+    thickness: FLOAT
+    grounded: BOOL
     latitude: FLOAT
 
     @property
@@ -68,13 +74,17 @@ def patch_errors(x: FLOAT, y: FLOAT, generator: np.random.Generator, *, count: i
     return np.asarray(drawn[:, row, column])
 
 
-def grid_of(world: Antarctica, axis: FLOAT, latitude: FLOAT) -> Grid:
-    """Return the world's velocity on a square grid, NaN where there is no ice."""
+def grid_of(world: Antarctica, axis: FLOAT) -> Grid:
+    """Return the world on a square grid of centres along x, and along y the other way [m]."""
     x, y = np.meshgrid(axis, axis[::-1])
+    latitude, longitude = geodesy.inverse_polar_stereographic(x, y)
+    thickness = world.thickness(x, y)
+    ice = thickness > 0.0
     v_x, v_y = (np.full(x.shape, np.nan) for _ in range(2))
-    ice = world.thickness(x, y) > 0.0
     v_x[ice], v_y[ice] = world.velocity(x[ice], y[ice])
-    return Grid(axis, axis[::-1].copy(), v_x, v_y, latitude)
+    grounded = np.zeros(x.shape, dtype=bool)
+    grounded[ice] = world.is_grounded(latitude[ice], longitude[ice])
+    return Grid(axis, axis[::-1].copy(), v_x, v_y, thickness, grounded, latitude)
 
 
 def write_annual(grid: Grid, folder: Path, *, years: Sequence[int], seed: int) -> list[Path]:
