@@ -180,6 +180,7 @@ def test_a_mask_cut_at_cliffs_loses_too_much_where_ice_moves_along_them(demo_wor
     error = maps_10_km.leaving(place, scheme="forward") - by_basin(demo_world.basin_discharge())
     # At the steps of a cliff ice leaves sideways that none beyond brings back. Measured +5.5 % of
     # the ice sheet, most of it on the horn (basin 25: +97 of 70), and no less with smaller cells:
-    # +5.9 % at 5 km, but -2 % if the same ice went on beyond the cliffs. So masks are to end where there is ice on both sides.
+    # +5.9 % at 5 km, but -2 % if the same ice went on beyond the cliffs. So masks are to end
+    # where there is ice on both sides.
     assert 0.03 < error.sum() / demo_world.basin_discharge()["AIS"] < 0.08
     assert REGIONS[int(np.argmax(error))] == "25"
