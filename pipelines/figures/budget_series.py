@@ -101,10 +101,10 @@ def budget_series(spans: Spans, rows: Mapping[str, Budget], *, title: str) -> by
         draw_balance(lower, spans, budget)
         year_axis.draw(lower, spans, inches=inches)
         upper.tick_params(labelbottom=False)
-        canvas.heading(upper, f"{canvas.letter(n)} {name}")
+        canvas.heading(upper, f"{canvas.letter(n)} {name}" if columns > 1 else name)
         if column == 0:
-            upper.set_ylabel(UNIT)
-            lower.set_ylabel(UNIT)
+            upper.set_ylabel(f"SMB, D [{UNIT}]", fontsize=8)
+            lower.set_ylabel(f"balance [{UNIT}]", fontsize=8)
     made.legend(handles=_legend(replaced=any(budget.replaced for budget in rows.values())), ncols=3,
                 loc="outside lower center", frameon=False, fontsize=7)  # fmt: skip
     return canvas.png(made)

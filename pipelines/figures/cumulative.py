@@ -86,9 +86,11 @@ def draw_changes(axes: Axes, ends: FLOAT, groups: Mapping[str, Change], *, start
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     canvas.tidy(axes)
     right = axes.secondary_yaxis("right", functions=(sea_level, sea_level_mass))
-    right.set_ylabel("sea-level equivalent [mm], 361.8 Gt mm⁻¹", fontsize=8.5)
+    right.set_ylabel(
+        f"sea-level equivalent [mm], {constants.GT_PER_MM_SEA_LEVEL} Gt mm⁻¹", fontsize=8.5
+    )
     right.tick_params(labelsize=7.5, color=canvas.FAINT, width=0.6)
-    axes.legend(frameon=False, fontsize=7.5, loc="lower left")
+    axes.legend(frameon=False, fontsize=7.5, loc="best")
 
 
 def sea_level(mass: ArrayLike) -> FLOAT:

@@ -159,13 +159,13 @@ def draw_members(
             continue
         place = column + (np.linspace(-0.3, 0.3, of.size) if of.size > 1 else np.zeros(1))
         axes.errorbar(place, totals[of], yerr=sigma[of], linestyle="none", marker="o",
-                      markersize=2.4, color=colour, elinewidth=0.5, alpha=0.65)  # fmt: skip
+                      markersize=2.2, color=colour, elinewidth=0.6,
+                      ecolor=(colour, 0.25 if of.size > 6 else 0.8))  # fmt: skip
         axes.hlines(totals[of].mean(), column - 0.38, column + 0.38, color=canvas.INK,
                     linewidth=1.4)  # fmt: skip
     axes.set_xlim(-0.55, len(names) - 0.45)
     canvas.tidy(axes)
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor",
-                    fontsize=6.5)  # fmt: skip
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6.5)
     axes.grid(visible=False, axis="x")
 
 
@@ -181,7 +181,9 @@ def draw_spreads(axes: Axes, found: Mapping[str, float]) -> None:
         axes.text(value if np.isfinite(value) else 0.0, row, told, fontsize=7.5, va="center",
                   color=canvas.INK)  # fmt: skip
     axes.set_yticks(rows, list(found))
-    axes.set(ylim=(len(found) - 0.4, -0.6), xlabel=f"standard deviation of the means [{UNIT}]")
+    axes.set(
+        ylim=(len(found) - 0.4, -0.6), xlabel=f"standard deviation of the options' means [{UNIT}]"
+    )
     axes.margins(x=0.08)
     axes.set_xlim(left=0.0)
     canvas.tidy(axes)
@@ -224,7 +226,7 @@ def variance_shares(
     made = canvas.figure(canvas.PAGE, max(3.0, 1.35 + 0.34 * len(rows)))
     axes = made.add_subplot()
     draw_shares(axes, rows, variances)
-    canvas.heading(axes, title, right=f"σ of the {quantity}, one standard deviation")
+    canvas.heading(axes, title, right=f"σ: one standard deviation of the {quantity}")
     made.legend(loc="outside lower center", ncols=min(len(variances), 7), frameon=False,
                 fontsize=7, handlelength=1.2, columnspacing=1.2)  # fmt: skip
     return canvas.png(made)

@@ -58,7 +58,7 @@ def gate_flux(
     Returns
     -------
     bytes
-        A PNG picture. Points of much flux lie over those of little.
+        A PNG picture. Points of more flux lie over those of less.
 
     Raises
     ------
@@ -74,31 +74,36 @@ def gate_flux(
     axes = made.add_subplot()
     maps.draw_lines(axes, outlines, width=0.3)
     maps.draw_lines(axes, coast, width=0.5)
-    shown = draw_nodes(axes, x, y, MT_PER_KM * flux)
+    draw_nodes(axes, x, y, MT_PER_KM * flux)
     maps.draw_frame(axes, frame, labelled=True)
     right = f"total {total[0]:.0f} ± {total[1]:.0f} Gt yr⁻¹ (one standard deviation)"
     canvas.heading(axes, title, right=right)
-    _bars(made, axes, shown, MT_PER_KM * flux)
+    _bars(made, axes, MT_PER_KM * flux)
     return canvas.png(made)
 
 
-def draw_nodes(axes: Axes, x: FLOAT, y: FLOAT, flux: FLOAT) -> tuple[Any, Any]:
-    """Draw nodes [m] coloured by flux [Mt km⁻¹ yr⁻¹]; return the outward and the inward ones."""
+def draw_nodes(axes: Axes, x: FLOAT, y: FLOAT, flux: FLOAT) -> None:
+    """Draw nodes [m] coloured by flux [Mt km⁻¹ yr⁻¹]; more flux of either sign lies on top."""
+    unknown = ~np.isfinite(flux)
+    axes.scatter(x[unknown] / 1e3, y[unknown] / 1e3, s=DOT, color=canvas.FAINT, linewidths=0,
+                 zorder=2.9)  # fmt: skip
+    known = np.flatnonzero(~unknown)
+    known = known[np.argsort(np.abs(flux[known]), kind="stable")]
+    outward, inward = scales(flux)
+    colours = np.where(
+        flux[known, None] < 0.0, inward.to_rgba(-flux[known]), outward.to_rgba(flux[known])
+    )
+    axes.scatter(x[known] / 1e3, y[known] / 1e3, s=DOT, c=colours, linewidths=0, zorder=3.0)
+
+
+def scales(flux: FLOAT) -> tuple[Any, Any]:
+    """Return the logarithmic colours of outward and of inward flux, of the same limits."""
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
 
-    unknown = ~np.isfinite(flux)
-    axes.scatter(x[unknown] / 1e3, y[unknown] / 1e3, s=DOT, color=canvas.FAINT, linewidths=0)
     low, high = limits(flux)
-    drawn = []
-    for sign, colours in ((-1.0, INWARD), (1.0, OUTWARD)):
-        side = np.flatnonzero((sign * flux > 0.0) | ((flux == 0.0) & (sign > 0.0)))
-        side = side[np.argsort(np.abs(flux[side]), kind="stable")]
-        size = np.maximum(np.abs(flux[side]), low)
-        drawn.append(
-            axes.scatter(x[side] / 1e3, y[side] / 1e3, c=size, s=DOT, linewidths=0,
-                         cmap=palette(colours), norm=LogNorm(low, high), zorder=3.0 + sign / 10)
-        )  # fmt: skip
-    return drawn[1], drawn[0]
+    made = [ScalarMappable(LogNorm(low, high), palette(name)) for name in (OUTWARD, INWARD)]
+    return made[0], made[1]
 
 
 def limits(flux: FLOAT) -> tuple[float, float]:
@@ -115,26 +120,24 @@ def limits(flux: FLOAT) -> tuple[float, float]:
 
 
 def palette(name: str) -> Any:
-    """Return a colour map without its palest end."""
+    """Return a colour map without its palest end; nothing at all has the palest colour left."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap(colormaps[name](np.linspace(PALEST, 1.0, 256)))
+    colours = colormaps[name](np.linspace(PALEST, 1.0, 256))
+    return ListedColormap(colours).with_extremes(bad=colours[0])
 
 
-def _bars(made: Any, axes: Axes, shown: tuple[Any, Any], flux: FLOAT) -> None:
-    """Draw a colour bar of either direction below the map."""
-    known = np.isfinite(flux)
-    low, high = limits(flux)
-    size = np.abs(flux)
-    ends = maps.extend(np.where(known & (flux != 0.0), size, np.nan), low, high)
-    shares = ((flux > 0.0).sum(), (flux < 0.0).sum())
-    for nodes, name, count in zip(shown, ("outward", "inward"), shares, strict=True):
+def _bars(made: Any, axes: Axes, flux: FLOAT) -> None:
+    """Draw a colour bar of either direction below the map, the outward one first."""
+    size = np.where(flux == 0.0, np.nan, np.abs(flux))
+    unknown = int((~np.isfinite(flux)).sum())
+    told = (("outward", flux > 0.0), ("inward", flux < 0.0))
+    for (name, where), nodes in reversed(list(zip(told, scales(flux), strict=True))):
         bar = made.colorbar(nodes, ax=axes, location="bottom", shrink=0.8, aspect=45, pad=0.012,
-                            extend=ends)  # fmt: skip
-        part = f"{count / flux.size:.1%}".replace("%", " %")
-        grey = f"; grey: {(~known).sum()} without data" if not known.all() else ""
-        note = grey if name == "inward" else ""
+                            extend=maps.extend(size, *limits(flux)))  # fmt: skip
+        part = f"{where.mean():.1%}".replace("%", " %")
+        note = f"; grey: {unknown} without data" if unknown and name == "inward" else ""
         bar.set_label(f"{name} flux [Mt yr⁻¹ km⁻¹], {part} of {flux.size} nodes{note}",
                       fontsize=7.5)  # fmt: skip
         bar.ax.tick_params(labelsize=7, width=0.5, length=2.5)

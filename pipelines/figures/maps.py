@@ -154,7 +154,8 @@ def finish_bar(bar: Any, label: str, fields: Iterable[FLOAT], scale: tuple[float
     there = values[np.isfinite(values)]
     beyond = (there < scale[0]) | (there > scale[1])
     if beyond.any():
-        notes.append(f"{beyond.mean():.1%} beyond the colours".replace("%", " %"))
+        share = f"{beyond.mean():.1%}".replace("%", " %")
+        notes.append(f"{'under 0.1 %' if share == '0.0 %' else share} beyond the colours")
     if there.size < values.size:
         notes.append("grey: no data")
     bar.set_label("; ".join(notes), fontsize=7.5)

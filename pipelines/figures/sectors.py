@@ -73,8 +73,8 @@ def sector_bars(
     draw_changes(right, discharge[-1] - discharge[0], change_sigma, high=high)
     canvas.heading(left, f"(a) discharge less the mean of {len(epochs)} epochs")
     canvas.heading(right, f"(b) {epochs[-1]} less {epochs[0]}")
-    kind = "correlated epochs" if shared else "independent epochs"
-    right.set_xlabel(f"[{UNIT}], σ of {kind}", fontsize=7.5)
+    kind = "σ as given" if shared else "σ of independent epochs"
+    right.set_xlabel(f"[{UNIT}], {kind}", fontsize=6.5)
     made.legend(*left.get_legend_handles_labels(), loc="outside lower center", frameon=False,
                 fontsize=7, ncols=min(len(epochs), 6))  # fmt: skip
     return canvas.png(made)
@@ -134,13 +134,14 @@ def draw_anomalies(
             error_kw={"ecolor": canvas.INK, "elinewidth": 0.6, "capsize": 1.2, "capthick": 0.6},
         )  # fmt: skip
     axes.axvline(0.0, color=canvas.INK, linewidth=0.7)
-    told = ["no data" if np.isnan(value) else f"mean {value:.0f}" for value in mean]
+    told = ["no data" if np.isnan(value) else f"mean {value:.0f} {UNIT}" for value in mean]
     axes.set_yticks(rows, [f"{name}\n{text}" for name, text in zip(names, told, strict=True)])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"anomaly [{UNIT}]; error bars: one σ of the epoch's discharge")
     canvas.tidy(axes)
     axes.grid(visible=False, axis="y")
-    axes.hlines(rows[1:] - 0.5, *axes.get_xlim(), color=canvas.GRID, linewidth=0.8, zorder=0)
+    for row in rows[1:].tolist():
+        axes.axhline(row - 0.5, color=canvas.GRID, linewidth=0.8, zorder=0)
 
 
 def draw_changes(axes: Axes, change: FLOAT, sigma: FLOAT, *, high: float) -> None:

@@ -19,8 +19,8 @@ FLOAT = NDArray[np.float64]
 LINEAR = 10.0
 """Change of speed below which colours are linear, above it logarithmic [m yr⁻¹]."""
 
-CHANGES, SPEEDS = "RdBu_r", "viridis"
-"""Red is faster, blue slower; speeds rise from dark to bright."""
+CHANGES, SPEEDS = "RdBu_r", "YlGnBu"
+"""Red is faster, blue slower; speeds rise from pale to dark, so that lines show inland."""
 
 SLOWEST = 1.0
 """Speed that the darkest colour has [m yr⁻¹]."""
@@ -81,7 +81,7 @@ def speed_map(
     maps.draw_frame(axes, frame, labelled=True)
     canvas.heading(axes, title, right=sigma_text(speed, sigma, changes=False))
     bar = made.colorbar(shown, ax=axes, location="bottom", shrink=0.8, aspect=45, pad=0.012,
-                        extend=maps.extend(speed, SLOWEST, top))  # fmt: skip
+                        extend=maps.extend(speed, SLOWEST, top), format="%g")  # fmt: skip
     maps.finish_bar(bar, f"speed [{UNIT}]", (speed,), (SLOWEST, top))
     return canvas.png(made)
 
@@ -127,7 +127,8 @@ def change_maps(
     lines = -(-len(changes) // columns)
     high = 0.97 * canvas.PAGE / columns * maps.height_to_width(frame) + 0.25
     made = canvas.figure(canvas.PAGE, lines * high + 0.95)
-    made.suptitle(title, fontsize=9.5, color=canvas.INK)
+    if len(changes) > 1:
+        made.suptitle(title, fontsize=9.5, color=canvas.INK)
     made.set_layout_engine("constrained", w_pad=0.05, h_pad=0.02, hspace=0.01, wspace=0.01)
     panels = made.subplots(lines, columns, squeeze=False)
     thin = {name: thinned(x, y, *change) for name, change in changes.items()}
@@ -138,7 +139,7 @@ def change_maps(
         maps.draw_lines(axes, outlines, width=0.25)
         maps.draw_lines(axes, coast, width=0.5)
         maps.draw_frame(axes, frame, labelled=n == 0)
-        prefix = f"{canvas.letter(n)} " if len(changes) > 1 else ""
+        prefix = f"{canvas.letter(n)} " if len(changes) > 1 else f"{title}, "
         canvas.heading(axes, f"{prefix}{name}", right=sigma_text(*change[2:], changes=True))
     for axes in panels.flat[len(changes) :]:
         axes.set_axis_off()
@@ -217,16 +218,18 @@ def sigma_text(field: FLOAT, sigma: FLOAT | None, *, changes: bool) -> str:
     Examples
     --------
     >>> sigma_text(np.array([1.0, -20.0]), np.array([4.0, 4.0]), changes=True)
-    'median σ 4 m yr⁻¹, 50 % within'
+    '50 % within σ, median 4 m yr⁻¹'
     """
     if sigma is None:
         return "σ not given"
     both = np.isfinite(field) & np.isfinite(sigma)
     if not both.any():
         return "no data"
-    told = f"median σ {np.median(sigma[both]):.2g} {UNIT}"
+    median = f"{np.median(sigma[both]):.2g} {UNIT}"
+    if not changes:
+        return f"median σ {median}"
     within = np.mean(np.abs(field[both]) < sigma[both])
-    return f"{told}, {within:.0%} within".replace("%", " %") if changes else told
+    return f"{within:.0%} within σ, median {median}".replace("%", " %")
 
 
 def _change_bar(
@@ -242,7 +245,8 @@ def _change_bar(
     bar = made.colorbar(shown, ax=panels, location="bottom", extend=beyond, shrink=0.9,
                         aspect=45, pad=0.012)  # fmt: skip
     powers = LINEAR * 10.0 ** np.arange(0.0, np.log10(top / LINEAR) + 1e-9)
-    ticks = [*-powers[::-1], 0.0, *powers]
+    ends = powers if np.isclose(powers[-1], top) else np.append(powers, top)
+    ticks = [*-ends[::-1], 0.0, *ends]
     bar.set_ticks(ticks, labels=[f"{tick:+.0f}".replace("-", "\N{MINUS SIGN}") if tick else "0"
                                  for tick in ticks])  # fmt: skip
     bar.minorticks_off()
