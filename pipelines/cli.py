@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pipelines.commands.answers import Commands
+from pipelines.commands.audit import audit_command
 from pipelines.commands.demo import demo_command
 from pipelines.commands.ingest import ingest_command
 from pipelines.commands.plan import plan_command
@@ -34,6 +35,7 @@ for command in (
     plan_command,
     run_command,
     status_command,
+    audit_command,
 ):
     main.add_command(command)
 

@@ -27,12 +27,24 @@ class ImbieError(ValueError):
     """Something that cannot be said in a file of IMBIE."""
 
 
+def dialect_of(name: str) -> Dialect:
+    """Return a dialect by its name.
+
+    Raises
+    ------
+    ImbieError
+        There is none of this name.
+    """
+    for known in DIALECTS:
+        if name == known:
+            return known
+    msg = f"found the IMBIE dialect {name!r}, expected one of {', '.join(DIALECTS)}"
+    raise ImbieError(msg)
+
+
 def has_extra(dialect: str) -> bool:
     """Return whether a dialect has the further column of 2023 and 2024."""
-    if dialect not in DIALECTS:
-        msg = f"found the IMBIE dialect {dialect!r}, expected one of {', '.join(DIALECTS)}"
-        raise ImbieError(msg)
-    return dialect != "imbie-3"
+    return dialect_of(dialect) != "imbie-3"
 
 
 def set_name(region_set: str) -> str:
