@@ -62,18 +62,15 @@ def sector_bars(
         Fewer than two epochs, no sector, or numbers that are not one for each of both.
     """
     _check(names, epochs, discharge, sigma, change_sigma)
-    shared = change_sigma is not None
-    if change_sigma is None:
-        change_sigma = np.hypot(sigma[0], sigma[-1])
     high = max(0.46, 0.12 * len(epochs)) if len(names) <= 12 else 0.36
     made = canvas.figure(canvas.PAGE, max(3.0, 1.2 + high * len(names)))
     made.suptitle(title, fontsize=9.5, color=canvas.INK)
     left, right = made.subplots(1, 2, sharey=True, width_ratios=[2.6, 1.0])
     draw_anomalies(left, names, epochs, discharge, sigma)
-    draw_changes(right, discharge[-1] - discharge[0], change_sigma, high=high)
+    draw_changes(right, *changes(discharge, sigma, change_sigma), high=high)
     canvas.heading(left, f"(a) discharge less the mean of {len(epochs)} epochs")
     canvas.heading(right, f"(b) {epochs[-1]} less {epochs[0]}")
-    kind = "σ as given" if shared else "σ of independent epochs"
+    kind = "σ of independent epochs" if change_sigma is None else "σ as given"
     right.set_xlabel(f"[{UNIT}], {kind}", fontsize=6.5)
     made.legend(*left.get_legend_handles_labels(), loc="outside lower center", frameon=False,
                 fontsize=7, ncols=min(len(epochs), 6))  # fmt: skip
@@ -113,6 +110,12 @@ def anomalies(discharge: FLOAT) -> tuple[FLOAT, FLOAT]:
     sums = np.where(there, discharge, 0.0).sum(axis=0)
     mean = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0.0)
     return mean, discharge - mean
+
+
+def changes(discharge: FLOAT, sigma: FLOAT, change_sigma: FLOAT | None) -> tuple[FLOAT, FLOAT]:
+    """Return what the last epoch has more than the first, shape (sectors,), and its sigma."""
+    independent = np.hypot(sigma[0], sigma[-1])
+    return discharge[-1] - discharge[0], independent if change_sigma is None else change_sigma
 
 
 def draw_anomalies(
