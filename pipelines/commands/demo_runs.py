@@ -15,7 +15,7 @@ HIGHEST_DEGREE = 512
 """Degree of altimetry and of the combination, 40 km, the paper's."""
 CELL_DEGREES = 0.25
 VELOCITY_KM = 5.0
-"""Grid of velocity and thickness [km]: gates feel 10 km by 2 Gt/yr in one basin, 5 km by 0.5."""
+"""Grid of velocity and thickness [km]: gates feel 10 km by 0.7 Gt/yr in one basin, 5 km by 0.1."""
 SPACING_KM = 10.0
 """Grid of the elevation rates [km]; `infra/runs/altimetry.yaml` has the paper's 5 km."""
 
