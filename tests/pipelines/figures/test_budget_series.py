@@ -152,7 +152,7 @@ def test_steps_keep_every_number_over_its_span(pairs: list[tuple[float, float]])
 
 @given(st.integers(1, 80), st.floats(0.02, 2.0))
 def test_labels_never_touch(years: int, inches: float) -> None:
-    start = 1940.0 + np.arange(years)
+    start = np.arange(1940.0, 1940.0 + years, dtype=np.float64)
     spans = Spans(start, start + 1.0, [f"{year:.0f}–{year + 1:.0f}" for year in start])
 
     shown = year_axis.untouched(spans, inches)
