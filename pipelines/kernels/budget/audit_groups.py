@@ -89,8 +89,9 @@ def sigmas(columns: Sequence[Column]) -> Iterator[Finding]:
     """Yield whether uncertainties of groups follow from those of members.
 
     Independent members add in quadrature, members that err alike add as they are. A collection of
-    tables in which most groups follow the quadrature is held to it, exchanged groups apart;
-    in any other an uncertainty between the two is taken for correlated members.
+    tables in which most groups follow the quadrature is held to it, exchanged groups apart. In
+    any other members are correlated: shared errors may add or cancel, but a group's uncertainty
+    is never above the linear sum.
     """
     cases = [
         (column, check, group, quadrature([column.sigmas[each] for each in members]), members)
@@ -106,8 +107,9 @@ def sigmas(columns: Sequence[Column]) -> Iterator[Finding]:
     independent = 2 * follow > len(cases)
     for column, check, group, expected, members in cases:
         at_most = combined([(1.0, column.sigmas[each]) for each in members])
-        high = expected.high if independent else at_most.high
-        allowed = Interval(expected.centre, expected.low, high, expected.spread)
+        allowed = expected
+        if not independent:
+            allowed = Interval(expected.centre, 0.0, at_most.high, expected.spread)
         yield _judged_sigma(
             column, check, group, allowed, at_most, other=exchanged[column.table, column.name]
         )
