@@ -95,7 +95,7 @@ def _tell_faults(faults: dict[str, list[Fault]]) -> dict[str, Any]:
     if rows:
         columns.show(FAULTS, rows, numbers=("line",))
     for name, found in faults.items():
-        click.echo(f"{name}: an IMBIE file, {len(found) or 'no'} faults")
+        click.echo(f"{name}: an IMBIE file, {len(found) or 'no'} fault{'s' * (len(found) != 1)}")
     return {"imbie": {name: [asdict(each) for each in found] for name, found in faults.items()}}
 
 

@@ -199,6 +199,6 @@ def test_a_file_of_imbie_is_checked_as_one(tmp_path):
     path.write_bytes(data.replace(b",22,", b",28,"))
     result = CliRunner().invoke(main, ["audit", str(path), "--json"])
     assert result.exit_code == 0
-    assert "1 faults" in result.stdout
+    assert "an IMBIE file, 1 fault\n" in result.stdout
     assert "expected" in json.loads(result.stdout.splitlines()[-1])["imbie"]["rates"][0]
     assert CliRunner().invoke(main, ["audit", str(path), "--dialect", "x"]).exit_code == 2
