@@ -16,12 +16,14 @@ from zarr.storage import MemoryStore
 
 from cluster import dask_cluster
 from pipelines import settings, tables
-from pipelines.flows import altimetry, combination, gravimetry
+from pipelines.flows import altimetry, combination, gravimetry, mass_budget
 from pipelines.lifecycle import Plan
 from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.elevation_files import AltimetryFiles, write_altimetry
 from pipelines.worlds.gravity_files import WrittenGravity, write_gravity
 from stac.ingest import ingest
+
+from . import budget_world
 
 MONTHS, DEGREE = 48, 30
 RESULT_DEGREE = 60
@@ -45,6 +47,7 @@ PLANNERS = {
     "gravimetry": gravimetry.plan,
     "altimetry": altimetry.plan,
     "combination": combination.plan,
+    "mass_budget": mass_budget.plan,
 }
 
 GEOCENTRIC = (1.0 - 1.0 / 298.257223563) ** 2
@@ -183,6 +186,11 @@ def combination_document(catalogue: str, output: str, *, products: Path) -> Docu
             "batch": 32,
         },
     }
+
+
+@pytest.fixture(scope="session")
+def budget(world: Antarctica, tmp_path_factory: pytest.TempPathFactory) -> budget_world.BudgetWorld:
+    return budget_world.made(world, tmp_path_factory.mktemp("mass_budget"))
 
 
 def changed(document: Document, **changes: object) -> Document:
