@@ -32,6 +32,12 @@ QUANTITIES = (
 )  # fmt: skip
 """Terms of the budget, in the order in which they enter it; the contract's names."""
 
+ERROR_TERMS = (
+    "thickness", "velocity", "density", "surface_mass_balance", "hindcast", "dynamic_volume",
+    "basal_melt",
+)  # fmt: skip
+"""Sources of error of the mass balance; snow below the gate errs with that of its region."""
+
 WEIGHTS = ("length", "flux")
 """What a node counts in the coverage: its length, or the flux that it usually carries."""
 
@@ -171,6 +177,10 @@ def _by_region(layout: Layout) -> list[Array]:
         Array("gate_sign", ("case", "gate"), (cases, layout.nodes.most_gates),
               (1, layout.nodes.most_gates), "1",
               "Which way is outward: -1 where an open gate was drawn against its flow"),
+        Array("gate_flux_covariance", ("case", "gate", "year", "year_2"),
+              (cases, layout.nodes.most_gates, years, years),
+              (1, layout.nodes.most_gates, years, years), "kg2 yr-2",
+              "Covariance between years of the flux through each gate"),
         Array("case_flux_covariance", ("case", "term", "flux_row", "year", "year_2"),
               (cases, terms, wide, years, years), (1, terms, wide, years, years),
               "kg2 yr-2", "Covariance of the flux between years, by source of error"),
@@ -189,6 +199,8 @@ def _by_region(layout: Layout) -> list[Array]:
               "Part of the area between gate and grounding line without a measured rate"),
         whole("sliver_area", ("gate_set", "region"), (g, r), "m2",
               "Area between gate and grounding line, less what the gate encloses beyond it"),
+        whole("sliver_area_gross", ("gate_set", "region"), (g, r), "m2",
+              "Area between gate and grounding line on either side of the line"),
         Array("is_closed", ("gate_set", "region"), (g, r), (g, r), "1",
               "1 where the gates leave no way around them, so that their flux is the region's",
               "int8"),
@@ -224,6 +236,10 @@ def _by_row(layout: Layout) -> list[Array]:
         Array("replaced_covariance", ("member", "row", "year", "year_2"),
               (members, rows, years, years), (1, rows, years, years), "kg2 yr-2",
               "Its covariance between years"),
+        Array("balance_term_covariance", ("member", "error_term", "row", "year", "year_2"),
+              (members, len(ERROR_TERMS), rows, years, years),
+              (1, len(ERROR_TERMS), rows, years, years), "kg2 yr-2",
+              "Covariance between years of the native mass balance, by source of error"),
         whole("hindcast_sigma", ("model", "row"), (max(1, len(layout.models)), rows), FLUX,
               "Error of a year's surface mass balance where the reanalysis continues the model"),
         Array("is_extended", ("model", "year", "region"),
@@ -257,7 +273,8 @@ def create(group: zarr.Group, *, layout: Layout) -> None:
         days = np.array([getattr(year, end) for year in layout.years], dtype="datetime64[D]")
         _days(group, f"year_{end}", ("year",), days)
     _days(group, "month", ("month",), layout.months.astype("datetime64[D]"))
-    for name, names in (("quantity", QUANTITIES), ("term", FLUX_TERMS), ("weight", WEIGHTS)):
+    for name, names in (("quantity", QUANTITIES), ("term", FLUX_TERMS), ("weight", WEIGHTS),
+                        ("error_term", ERROR_TERMS)):  # fmt: skip
         labels(group, name, names)
     for name, of in (("case_choice", layout.cases), ("member_choice", layout.members)):
         choices = np.array(of, dtype="int32")

@@ -7,6 +7,7 @@ differences and cumulative sums need, and small.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,11 +104,7 @@ class FluxJob:
         stored.write(group, "case_flux_covariance", covariance, number)
         stored.write(group, "case_paper_sigma", self._paper(nodes, rows), number)
         stored.write(group, "case_monte_carlo_sigma", self._monte_carlo(nodes, sums, rows), number)
-        through = np.full((1, len(gate.inside)), np.nan)
-        through[0, gate.inside] = np.mean([nodes.flux(t) for t in range(nodes.years)], axis=0)
-        row = np.full(stored.array(group, "node_flux").shape[1], np.nan, "float32")
-        row[gate.at] = through[0]
-        stored.write(group, "node_flux", row, number)
+        self._write_nodes(group, number, nodes, gate)
         self._write_gates(group, number, nodes, gate)
         self._write_coverage(group, number, nodes, gate)
         return Receipt(key, "done")
@@ -211,17 +208,30 @@ class FluxJob:
         )  # fmt: skip
         return np.asarray((members @ rows.T).std(axis=0, ddof=1).T)
 
+    def _write_nodes(self, group: zarr.Group, number: int, nodes: NodeErrors, gate: Gate) -> None:
+        """Write the flux of each node, mean of the years that have one."""
+        total, count = np.zeros(len(gate.region)), np.zeros(len(gate.region))
+        for t in range(nodes.years):
+            total += nodes.flux(t)
+            count += nodes.measured[t]
+        mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        at = np.full(len(gate.inside), np.nan)
+        at[gate.inside] = mean
+        row = np.full(stored.array(group, "node_flux").shape[1], np.nan, "float32")
+        row[gate.at] = at
+        stored.write(group, "node_flux", row, number)
+
     def _write_gates(self, group: zarr.Group, number: int, nodes: NodeErrors, gate: Gate) -> None:
         """Write the flux of each gate of the set by itself: gates may lie one behind another."""
-        held = np.full(stored.array(group, "gate_ice_flux").shape[1:], np.nan)
-        count = int(gate.gate.max(initial=-1)) + 1
-        for t in range(nodes.years):
-            through = np.bincount(gate.gate, nodes.flux(t), minlength=count)
-            missing = np.bincount(gate.gate, gate.length * ~nodes.measured[t], minlength=count)
-            whole = np.bincount(gate.gate, gate.length, minlength=count)
-            share = missing / np.where(whole > 0.0, whole, 1.0)
-            held[t, :count] = np.where(share > self.choices.largest_gap, np.nan, through)
-        stored.write(group, "gate_ice_flux", held, number)
+        whole = stored.array(group, "gate_ice_flux").shape[2]
+        alone = dataclasses.replace(nodes, region=gate.gate, regions=whole)
+        sums = patch_sums(alone)
+        shares = gap_shares(alone, dataclasses.replace(gate, region=gate.gate))
+        flux, gap = filled_flux(sums.region_flux(), shares, largest=self.choices.largest_gap)
+        terms = self._terms(alone, sums, flux, gap)
+        stored.write(group, "gate_ice_flux", flux, number)
+        covariance = row_covariance(loadings.total(terms))
+        stored.write(group, "gate_flux_covariance", covariance, number)
 
     def _write_coverage(
         self, group: zarr.Group, number: int, nodes: NodeErrors, gate: Gate

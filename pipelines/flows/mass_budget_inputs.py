@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GRIDDED, TABULATED = "surface-mass-balance", "surface-mass-balance-regions"
 """Kinds of surface mass balance: amounts of model cells, or sums over the regions of a table."""
 
+COARSE_M = 5000.0
+"""Cells wider than this do not resolve the outlets that carry most ice [m]."""
+
 KINDS = {
     "velocity": ("velocity",),
     "thickness": ("thickness",),
@@ -253,6 +256,8 @@ def _notes(
     run: Run, maps: Sequence[VelocityMap], named: dict[str, list[pystac.Item]]
 ) -> Iterable[str]:
     """Say what a person should know before numbers are made."""
+    for role, items in named.items():
+        yield from _coarse_notes(role.partition("/")[0], items)
     unknown = sorted({each.collection for each in maps if each.frame == "unknown"})
     if unknown:
         yield (
@@ -270,3 +275,16 @@ def _notes(
         if item.properties.get("nunatak:thickness_kind") not in {"ice_equivalent", None}:
             kind = item.properties["nunatak:thickness_kind"]
             yield f"thickness of {item.id} is {kind}: it holds firn air, so its flux is too large"
+
+
+def _coarse_notes(role: str, items: Sequence[pystac.Item]) -> Iterable[str]:
+    """Say which maps are wider than outlets are."""
+    if role not in {"velocity", "thickness"}:
+        return
+    for item in items:
+        spacing = float(item.properties.get("nunatak:spacing_m", 0.0))
+        if spacing > COARSE_M:
+            yield (
+                f"{role} of {item.id}: cells of {spacing / 1000.0:g} km average outlets narrower "
+                "than two of them away; discharge will be too small"
+            )

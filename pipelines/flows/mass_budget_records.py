@@ -126,7 +126,10 @@ class RecordJob:
             )
             made["record_smb"][at[some]], made["record_missing"][at[some]] = sums, missing
             for g, (weights, sign) in enumerate(zip(parts, signs, strict=True)):
-                in_slivers, _ = zonal.region_sums(weights, amounts, coast=self.coast)
+                whole_piece = M2_PER_KM2 * pieces[g].area_km2.to_numpy()
+                in_slivers, _ = zonal.region_sums(
+                    weights, amounts, coast=self.coast, whole=whole_piece
+                )
                 filled = _with_mean_rates(in_slivers, sums, pieces[g], regions)
                 made["record_sliver_smb"][g, at[some]] = (sign @ filled.T).T
 
@@ -201,14 +204,16 @@ class SliverJob:
         """Write the sums of all gate sets."""
         regions, pieces = self.places.open(group)
         shape = (len(pieces), len(regions))
-        area, volume, missing, melt = (np.zeros(shape) for _ in range(4))
+        area, gross, volume, missing, melt = (np.zeros(shape) for _ in range(5))
         for g, table in enumerate(pieces):
             sign = signed_sum(table, regions)
-            area[g] = sign @ (M2_PER_KM2 * table.area_km2.to_numpy())
+            true = M2_PER_KM2 * table.area_km2.to_numpy()
+            area[g], gross[g] = sign @ true, np.abs(sign) @ true
             volume[g], missing[g] = _field_sums(self.elevation_rate, "elevation_rate", table, sign)
             melt[g], _ = _field_sums(self.basal_melt, "basal_melt_rate", table, sign)
         written: dict[str, NDArray[Any]] = {
-            "sliver_area": area, "volume_rate": volume, "volume_rate_missing": missing,
+            "sliver_area": area, "sliver_area_gross": gross,
+            "volume_rate": volume, "volume_rate_missing": missing,
             "sliver_melt": melt, "region_melt": self._region_melt(regions),
             "region_area": self._areas(regions), "is_closed": self._closed(group, regions, pieces),
         }  # fmt: skip
@@ -271,8 +276,10 @@ def _field_sums(
     values = np.asarray(values, dtype=np.float64)
     true = geodesy.cell_areas(*np.meshgrid(x, y), abs(float(x[1] - x[0])))
     weights = _weights(cell_overlap.grid_overlap(x, y, polygons.geometry), true.ravel())
-    sums, missing = zonal.region_sums(weights, values.reshape(1, -1), coast="renormalise")
-    area = np.asarray(weights.sum(axis=1)).ravel()
+    area = M2_PER_KM2 * polygons.area_km2.to_numpy(dtype=np.float64)
+    sums, missing = zonal.region_sums(
+        weights, values.reshape(1, -1), coast="renormalise", whole=area
+    )
     total, lacking = np.abs(sign) @ area, np.abs(sign) @ (missing[0] * area)
     share = np.divide(lacking, total, out=np.zeros(regions), where=total > 0.0)
     return sign @ _at_mean_rates(sums[0], area, np.abs(sign)), share

@@ -53,7 +53,7 @@ def tell(finished: Finished, *, run: Run, found: MassBudgetInputs, layout: Layou
         "tables/members.csv": tables.write_rows(budget_tables.members(of)),
         "tables/gates.csv": tables.write_rows(budget_tables.gates(of)),
         "tables/coverage.csv": tables.write_rows(budget_tables.coverage(of)),
-        "tables/uncertainty.csv": tables.write_rows(budget_tables.flux_errors(of)),
+        "tables/uncertainty.csv": tables.write_rows(budget_tables.uncertainties(of)),
         "tables/budget.nc": exchange.netcdf(of),
         **exchange.imbie_files(of),
         **figures.figures(of, found),

@@ -46,16 +46,39 @@ class Snow:
         Error of a year that is all reanalysis [kg yr⁻¹]; NaN where there is none.
     extended : ndarray, shape (year, region)
         Part of the year's months that the reanalysis gives [1].
+    length : ndarray, shape (year, 1)
+        Length of each year [yr].
+    bias, scored : ndarray, shape (region,)
+        Size of the hindcast's mean error [kg yr⁻¹], and how many years were scored.
     """
 
     rate: FLOAT
     in_slivers: FLOAT
     hindcast: FLOAT
     extended: FLOAT
+    length: FLOAT
+    bias: FLOAT
+    scored: FLOAT
 
     def extension_sigma(self) -> FLOAT:
-        """Return what the continued part adds to the error of each year, (year, region)."""
-        return snow.extension_sigma(self.extended, self.hindcast)
+        """Return what continued years add to the error of each, (year, region) [kg yr⁻¹].
+
+        ::
+
+            σ = rmse √(f / T)       f: part that is continued, T: length of the year [yr]
+
+        A hindcast scores sums of whole years: those of months scatter more as rates, the mean of a
+        decade less.
+        """
+        return snow.extension_sigma(self.extended, self.hindcast) / np.sqrt(self.length)
+
+    def ratio_sigma(self) -> FLOAT:
+        """Return what the fit itself errs by, alike in all continued years, (year, region).
+
+        ``rmse / √n`` of the n years of the overlap, or its mean error if that is more.
+        """
+        known = np.maximum(self.bias, self.hindcast / np.sqrt(np.maximum(self.scored, 1)))
+        return np.where(self.extended > 0.0, self.extended * known, 0.0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +133,9 @@ def snow_of(
         np.full((records.slivers.shape[1], *shape), np.nan),
         np.full(count, np.nan),
         np.zeros(shape),
+        np.ones((len(years), 1)),
+        np.zeros(count),
+        np.zeros(count),
     )
     for part in model.parts:
         number = records.names.index(part.collection)
@@ -119,6 +145,8 @@ def snow_of(
         made.in_slivers[:, :, chosen] = found.in_slivers[:, :, chosen]
         made.hindcast[chosen] = found.hindcast[chosen]
         made.extended[:, chosen] = found.extended[:, chosen]
+        made.bias[chosen], made.scored[chosen] = found.bias[chosen], found.scored[chosen]
+        made.length[:] = found.length
     return made
 
 
@@ -145,6 +173,7 @@ def _of_record(
     amounts = records.regions[number]
     share = np.zeros((len(years), amounts.shape[1]))
     hindcast = np.full(amounts.shape[1], np.nan)
+    bias = scored = np.zeros(amounts.shape[1])
     ends = intervals.bounds(years)
     slivers = records.slivers[number]
     if records.reanalysis is not None and records.reanalysis != number:
@@ -152,13 +181,15 @@ def _of_record(
         part = _sliver_part(amounts, slivers)
         slivers = np.where(extended.extended, part[:, None] * extended.amounts, slivers)
         amounts, hindcast = extended.amounts, extended.score.rmse
+        bias = np.abs(np.nan_to_num(extended.score.bias))
+        scored = extended.score.years.astype(np.float64)
         share = snow.extended_share(
             extended.extended, records.months, *ends, reading=choices.months
         )
     length = _lengths(records.months, *ends, choices)
     rate = snow.year_sums(amounts, records.months, *ends, reading=choices.months).total
     below = snow.year_sums(slivers, records.months, *ends, reading=choices.months).total
-    return Snow(rate / length, below / length, hindcast, share)
+    return Snow(rate / length, below / length, hindcast, share, length, bias, scored)
 
 
 def _extended(records: Months, number: int, choices: SurfaceMassBalance) -> snow.Extended:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cluster.ledger import Receipt
 from pipelines import stored
 from pipelines.flows import mass_budget_snow as snow
-from pipelines.flows.mass_budget_arrays import FLUX_TERMS, QUANTITIES
+from pipelines.flows.mass_budget_arrays import ERROR_TERMS, FLUX_TERMS, QUANTITIES
 from pipelines.flows.mass_budget_flux import row_covariance
 from pipelines.flows.mass_budget_snow import Snow
 from pipelines.kernels.budget import balance, loadings, replacement, uncertainty
@@ -74,8 +74,9 @@ class BudgetJob:
             terms = self._terms(group, case, snows[model])
             values = self._rows(terms.by_quantity())
             stored.write(group, "budget", values, number)
-            spread = self._covariance(group, case, terms, snows[model])
+            spread, by_term = self._covariance(group, case, terms, snows[model])
             stored.write(group, "budget_covariance", spread, number)
+            stored.write(group, "balance_term_covariance", by_term, number)
             replaced = self._rows(self._replaced(terms))
             stored.write(group, "replaced_mass_balance", replaced, number)
             spread = self._replaced_covariance(group, case, terms, snows[model])
@@ -91,10 +92,9 @@ class BudgetJob:
             shape = (len(self.years), len(self.places.regions))
             # Without a model nothing is known of snow: discharge then has no term for slivers.
             sets = len({case[0] for case in self.cases})
-            nothing = np.full(shape[1], np.nan)
-            return [
-                Snow(np.full(shape, np.nan), np.zeros((sets, *shape)), nothing, np.zeros(shape))
-            ]
+            none, length = np.zeros(shape), np.ones((shape[0], 1))
+            rate, below = np.full(shape, np.nan), np.zeros((sets, *shape))
+            return [Snow(rate, below, rate[0], none, length, none[0], none[0])]
         records = snow.read(group, self.records, has_reanalysis=self.has_reanalysis)
         choices = self.choices.surface_mass_balance
         return [
@@ -120,7 +120,9 @@ class BudgetJob:
             sliver_melt=sliver_melt,
             smb=fallen.rate,
             melt=melt,
-            sliver_area=np.broadcast_to(stored.read(group, "sliver_area", gate_set), flux.shape),
+            sliver_area=np.broadcast_to(
+                stored.read(group, "sliver_area_gross", gate_set), flux.shape
+            ),
             discharge=out,
             balance=balance.mass_balance(fallen.rate, out, melt),
         )
@@ -150,7 +152,10 @@ class BudgetJob:
             ]),
             "sliver_melt": relative(-terms.sliver_melt, sizes.basal_melt, CORRELATED),
             "smb": relative(terms.smb, sizes.surface_mass_balance, bias),
-            "hindcast": uncertainty.sigma_loadings(fallen.extension_sigma(), RANDOM),
+            "hindcast": loadings.stacked([
+                uncertainty.sigma_loadings(fallen.extension_sigma(), RANDOM),
+                uncertainty.sigma_loadings(fallen.ratio_sigma(), CORRELATED),
+            ]),
             "melt": relative(terms.melt, sizes.basal_melt, CORRELATED),
             "density": uncertainty.density_loadings(
                 terms.ice_flux, terms.volume, density=self.choices.density,
@@ -187,8 +192,13 @@ class BudgetJob:
         )
         return terms | {"hindcast": errors["hindcast"]}
 
-    def _covariance(self, group: zarr.Group, case: int, terms: Terms, fallen: Snow) -> FLOAT:
-        """Return the covariance between years, (quantity, row, year, year)."""
+    def _covariance(
+        self, group: zarr.Group, case: int, terms: Terms, fallen: Snow
+    ) -> tuple[FLOAT, FLOAT]:
+        """Return the covariance between years, by quantity and by source of the balance's error.
+
+        Shapes (quantity, row, year, year) and (error term, row, year, year).
+        """
         errors, rows = self._errors(terms, fallen), self.places.matrix()
         of_flux = stored.read(group, "case_flux_covariance", case)[:, : len(rows)]
         placed = dict(zip(FLUX_TERMS, of_flux, strict=True))
@@ -205,9 +215,16 @@ class BudgetJob:
             "discharge": at_gate + own(*self._discharge(errors).values()),
             "surface_mass_balance": own(errors["smb"], errors["hindcast"]),
             "basal_melt": own(errors["melt"]),
-            "mass_balance": at_gate + own(*self._balance(errors).values()),
         }
-        return np.stack([found[name] for name in QUANTITIES])
+        by_term = placed | {name: own(term) for name, term in self._by_term(errors).items()}
+        terms_of = np.stack([by_term[name] for name in ERROR_TERMS])
+        found["mass_balance"] = terms_of.sum(axis=0)
+        return np.stack([found[name] for name in QUANTITIES]), terms_of
+
+    def _by_term(self, errors: dict[str, Loadings]) -> dict[str, Loadings]:
+        """Return the errors of the balance by the names that are told."""
+        terms = self._balance(errors)
+        return {name: terms[name] for name in ERROR_TERMS if name in terms}
 
     def _replaced(self, terms: Terms) -> FLOAT:
         """Return the balance of regions with replacements, (year, region)."""

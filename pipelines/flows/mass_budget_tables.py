@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pipelines import stored, tables
 from pipelines.flows import mass_budget_epochs as epochs
+from pipelines.flows import mass_budget_missing as missing
 from pipelines.flows import product_results
-from pipelines.flows.mass_budget_arrays import FLUX_TERMS, QUANTITIES
+from pipelines.flows.mass_budget_arrays import ERROR_TERMS, FLUX_TERMS, QUANTITIES
 from pipelines.flows.mass_budget_epochs import Span
 from pipelines.kernels.budget import balance
 from pipelines.kernels.constants import KG_PER_GT
@@ -57,6 +58,12 @@ class Told:
             days=days,
         )  # fmt: skip
 
+    def case_note(self, case: int) -> str:
+        """Return the choices of a case as a note."""
+        gate_set, bed, mosaic = self.layout.cases[case]
+        chosen = f"gates={self.layout.gate_sets[gate_set]};bed={self.layout.beds[bed]}"
+        return f"{chosen};mosaic={self.layout.mosaics[mosaic]}"
+
     def quantities(self) -> tuple[str, ...]:
         """Return the terms that this run has."""
         return tuple(
@@ -83,16 +90,27 @@ def years(of: Told) -> list[tables.Row]:
     return [row for span in spans for row in _span_rows(of, span, f"year={span.name}")]
 
 
+TOLD_MISSING = ("ice_flux", "discharge", "mass_balance")
+"""Terms whose absence has a row of its own, NaN with the reason."""
+
+
 def _span_rows(of: Told, span: Span, note: str) -> Iterator[tables.Row]:
-    """Yield the terms of one span; a region without a gate or a value has no row."""
+    """Yield the terms of one span; what is not known is NaN, and the note says why."""
+    reasons = missing.reasons(of.group, of.layout, span)
+    open_rows = missing.not_enclosed(of.group, of.layout)
     for quantity in of.quantities():
         found = epochs.told(of.group, quantity, span)
         for i, name in enumerate(of.layout.rows):
-            if np.isfinite(found.value[i]):
+            known = np.isfinite(found.value[i]) and not (quantity == "ice_flux" and open_rows[i])
+            if known:
                 yield of.row(
                     quantity, name, span, float(found.value[i] / KG_PER_GT),
                     float(found.sigma[i] / KG_PER_GT), note=_note(note, found, i),
                 )  # fmt: skip
+            elif quantity in TOLD_MISSING:
+                why = reasons[i] if quantity != "mass_balance" else reasons[i] or "snow"
+                said = f"{note};missing={why or 'unknown'}"
+                yield of.row(quantity, name, span, float("nan"), float("nan"), note=said)
     yield from _replaced_rows(of, span, note)
 
 
@@ -147,17 +165,18 @@ def gates(of: Told) -> list[tables.Row]:
     """Return the flux through each gate by itself, mean of the whole run, for every case."""
     span = epochs.spans(of.run.choices, of.layout.years)[-1]
     weights = np.asarray(span.weights)
+    on = weights > 0.0
     rows = []
-    for case, (gate_set, bed, mosaic) in enumerate(of.layout.cases):
-        flux = stored.read(of.group, "gate_ice_flux", case)[weights > 0.0]
-        mean = weights[weights > 0.0] @ flux / KG_PER_GT
+    for case, (gate_set, _, _) in enumerate(of.layout.cases):
         named = of.layout.nodes.gates[gate_set]
-        choices = f"gates={of.layout.gate_sets[gate_set]};bed={of.layout.beds[bed]}"
-        note = f"{choices};mosaic={of.layout.mosaics[mosaic]}"
+        mean = weights[on] @ stored.read(of.group, "gate_ice_flux", case)[on] / KG_PER_GT
+        spread = stored.read(of.group, "gate_flux_covariance", case)[:, on][:, :, on]
+        sigma = np.sqrt(np.einsum("t,u,gtu->g", weights[on], weights[on], spread)) / KG_PER_GT
         rows += [
-            of.row("ice_flux", f"gate:{name}", span, float(value), float("nan"), note=note)
-            for name, value in zip(named, mean[: len(named)], strict=True)
-        ]
+            of.row("ice_flux", f"gate:{name}", span, float(mean[g]), float(sigma[g]),
+                   note=of.case_note(case))
+            for g, name in enumerate(named)
+        ]  # fmt: skip
     return rows
 
 
@@ -186,24 +205,64 @@ def coverage(of: Told) -> list[tables.Row]:
     return rows
 
 
-def flux_errors(of: Told) -> list[tables.Row]:
-    """Return the parts of the flux's uncertainty, beside the paper's and the drawn ones."""
+def _coverage_of_sources(of: Told) -> Iterator[tables.Row]:
+    """Yield which part of each region climate models and rates of elevation have values for."""
+    span = epochs.spans(of.run.choices, of.layout.years)[-1]
+    for number, name in enumerate(of.layout.records):
+        lacking = stored.read(of.group, "record_missing", number)
+        had = np.isfinite(lacking)
+        months = had.sum(axis=0)
+        mean = np.where(had, 1.0 - lacking, 0.0).sum(axis=0) / np.maximum(months, 1)
+        for region, part, count in zip(of.layout.regions, mean, months, strict=True):
+            note = f"of=surface_mass_balance;record={name};months={count}"
+            yield of.row("coverage", region, span, float(part), 0.0, unit="1", note=note)
+    if of.run.inputs.elevation_rate is None:
+        return
+    lacking = stored.read(of.group, "volume_rate_missing")
+    for gate_set, name in enumerate(of.layout.gate_sets):
+        for region, part in zip(of.layout.regions, lacking[gate_set], strict=True):
+            note = f"of=elevation_rate;gates={name};between gate and grounding line"
+            yield of.row("coverage", region, span, float(1.0 - part), 0.0, unit="1", note=note)
+
+
+def uncertainties(of: Told) -> list[tables.Row]:
+    """Return the parts of the uncertainty of the flux and of the balance, over the whole run.
+
+    The flux of each case also as equations 5 to 7 of the paper have it, and as drawn; the balance
+    of each member by source of error.
+    """
     span = epochs.spans(of.run.choices, of.layout.years)[-1]
     weights = np.asarray(span.weights)
     on = weights > 0.0
+    square = weights[on, None] * weights[None, on]
     rows = []
-    kinds = range(len(FLUX_TERMS))
     for case in range(len(of.layout.cases)):
         spread = stored.read(of.group, "case_flux_covariance", case)[:, :, on][:, :, :, on]
-        ours = np.einsum("t,u,krtu->kr", weights[on], weights[on], spread)
+        ours = np.sqrt((spread * square).sum(axis=(-1, -2))) / KG_PER_GT
         # Equations 4 to 10 take years as independent of each other.
         printed = stored.read(of.group, "case_paper_sigma", case)[:, :, on] ** 2 @ weights[on] ** 2
-        for term, i in np.ndindex(len(kinds), len(of.layout.rows)):
-            value = float(np.sqrt(ours[term, i]) / KG_PER_GT)
-            paper = float(np.sqrt(printed[term, i]) / KG_PER_GT)
-            if np.isfinite(value):
-                note = f"case={case};term={FLUX_TERMS[term]};paper_mode={paper:.4f}"
-                rows.append(
-                    of.row("ice_flux_uncertainty", of.layout.rows[i], span, value, 0.0, note=note)
-                )
-    return rows
+        paper = np.sqrt(printed) / KG_PER_GT
+        drawn = (
+            stored.read(of.group, "case_monte_carlo_sigma", case)[:, on] @ weights[on] / KG_PER_GT
+        )
+        for term, i in np.argwhere(ours[:, : len(of.layout.rows)] > 0.0):
+            note = f"term={FLUX_TERMS[term]};paper_mode={paper[term, i]:.4f};{of.case_note(case)}"
+            rows.append(of.row("ice_flux_uncertainty", of.layout.rows[i], span,
+                               float(ours[term, i]), 0.0, note=note))  # fmt: skip
+        for i in np.flatnonzero(drawn[: len(of.layout.rows)] > 0.0):
+            note = f"term=all drawn (mean of the years' spreads);{of.case_note(case)}"
+            rows.append(of.row("ice_flux_uncertainty", of.layout.rows[i], span,
+                               float(drawn[i]), 0.0, note=note))  # fmt: skip
+    return rows + list(_balance_uncertainties(of, span, square, on))
+
+
+def _balance_uncertainties(
+    of: Told, span: Span, square: FLOAT, on: NDArray[np.bool_]
+) -> Iterator[tables.Row]:
+    for member in range(len(of.layout.members)):
+        spread = stored.read(of.group, "balance_term_covariance", member)[:, :, on][:, :, :, on]
+        sigma = np.sqrt(np.maximum((spread * square).sum(axis=(-1, -2)), 0.0)) / KG_PER_GT
+        for term, i in np.argwhere(sigma > 0.0):
+            note = f"term={ERROR_TERMS[term]};member={of.layout.member_name(member)}"
+            yield of.row("mass_balance_uncertainty", of.layout.rows[i], span, float(sigma[term, i]),
+                         0.0, note=note)  # fmt: skip
