@@ -99,6 +99,7 @@ mass_budget:
   uncertainty:                           # as the synthetic maps err
     velocity_sigma_m_per_yr: 8
     elevation_rate_sigma_m_per_yr: 0.1
+    dynamic_volume: 0
     surface_mass_balance: 0.05
   epochs:
     - {{name: 2011-2013, years: [2011-2012, 2012-2013]}}

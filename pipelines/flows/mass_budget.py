@@ -34,7 +34,7 @@ from pipelines.flows import mass_budget_results as results
 from pipelines.flows import mass_budget_rows as rows
 from pipelines.flows import mass_budget_velocity as velocity
 from pipelines.flows import mass_budget_years as years
-from pipelines.flows.catalogue_inputs import source_of
+from pipelines.flows.catalogue_inputs import InputError, source_of
 from pipelines.flows.mass_budget_flux import FluxJob
 from pipelines.flows.mass_budget_sums import BudgetJob
 from pipelines.flows.planning import planned
@@ -96,11 +96,27 @@ def _layout(run: Run, found: inputs.MassBudgetInputs, calendar: years.Calendar) 
 
 def _months(together: list[inputs.Record]) -> NDArray[np.datetime64]:
     """Return all months of all climate models, in order."""
-    found = [records.months_of(source) for record in together for source in record.sources]
+    found = []
+    for record in together:
+        own = [records.months_of(source) for source in record.sources]
+        twice = _twice(own)
+        if twice:
+            msg = (
+                f"inputs: {record.name!r} holds {twice} in more than one item, of which one would "
+                "win by chance; name one of them as COLLECTION/ITEM"
+            )
+            raise InputError(msg)
+        found += own
     if not found:
         return np.empty(0, dtype="datetime64[M]")
     first, last = min(each.min() for each in found), max(each.max() for each in found)
     return np.arange(first, last + 1)
+
+
+def _twice(items: list[NDArray[np.datetime64]]) -> str:
+    """Return the first month that several items have; empty if none."""
+    months, counts = np.unique(np.concatenate(items), return_counts=True)
+    return str(months[counts > 1][0]) if (counts > 1).any() else ""
 
 
 def _stages(

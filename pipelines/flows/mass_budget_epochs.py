@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipelines import stored
 from pipelines.flows.mass_budget_arrays import QUANTITIES
 from pipelines.kernels.budget import epochs
+from pipelines.kernels.budget import years as intervals
 
 if TYPE_CHECKING:
     import zarr
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pipelines.settings_mass_budget import Epoch, MassBudgetChoices
 
 FLOAT = NDArray[np.float64]
+
+LONGEST_MONTH = 0.1
+"""Velocities of intervals shorter than this are monthly [yr]."""
 
 MEAN = "mean"
 """Name of the span that all epochs, or all years, make together."""
@@ -47,20 +51,45 @@ class Span:
     last: dt.date
 
 
+def resolved(label: str, years: Sequence[Year]) -> FLOAT:
+    """Return the weights of a run's years in one that is asked for by its label, (year,).
+
+    The year of that label; or, where the run has months, those of the year, by their days. NaN
+    throughout if the run has neither.
+    """
+    named = np.array([year.label == label for year in years], dtype=np.float64)
+    if named.any():
+        return named
+    try:
+        asked = intervals.year(label)
+    except intervals.YearError:
+        return np.full(len(years), np.nan)
+    return np.asarray(intervals.day_weights([asked], years)[0])
+
+
 def whole_epochs(choices: MassBudgetChoices, years: Sequence[Year]) -> list[Epoch]:
     """Return the epochs of which the run has every year."""
-    known = {year.label for year in years}
-    return [each for each in choices.epochs if known.issuperset(each.years)]
+    return [
+        each
+        for each in choices.epochs
+        if all(np.isfinite(resolved(label, years)).all() for label in each.years)
+    ]
 
 
 def spans(choices: MassBudgetChoices, years: Sequence[Year]) -> list[Span]:
-    """Return the epochs that the run has, then the mean over them; over all years if none is."""
+    """Return the epochs that the run has, then the mean over them; over all years if none is.
+
+    Without epochs years count by their length, as months do.
+    """
     whole = [
         epochs.Epoch(each.name, each.years, each.weights) for each in whole_epochs(choices, years)
     ]
     if not whole:
-        return [_span(MEAN, np.full(len(years), 1.0 / len(years)), years)]
-    matrix = epochs.weight_matrix(whole, [year.label for year in years])
+        lengths = np.array([year.duration for year in years])
+        return [_span(MEAN, lengths / lengths.sum(), years)]
+    labels = list(dict.fromkeys(label for each in whole for label in each.years))
+    by_label = np.stack([resolved(label, years) for label in labels])
+    matrix = epochs.weight_matrix(whole, labels) @ by_label
     together = epochs.mean_weights(whole, of=choices.mean) @ matrix
     found = [_span(each.name, row, years) for each, row in zip(whole, matrix, strict=True)]
     return [*found, _span(MEAN, together, years)]
@@ -68,9 +97,17 @@ def spans(choices: MassBudgetChoices, years: Sequence[Year]) -> list[Span]:
 
 def single_years(years: Sequence[Year]) -> list[Span]:
     """Return each year by itself."""
-    return [
-        _span(year.label, row, years) for year, row in zip(years, np.eye(len(years)), strict=True)
-    ]
+    pairs = zip(years, np.eye(len(years)), strict=True)
+    return [_span(year.label, row, years) for year, row in pairs]
+
+
+def years_of_months(years: Sequence[Year]) -> list[Span]:
+    """Return the whole calendar years of a run of months; none of a run of years."""
+    if not years or max(year.duration for year in years) > LONGEST_MONTH:
+        return []
+    asked = sorted({str(year.start.year) for year in years})
+    found = ((label, resolved(label, years)) for label in asked)
+    return [_span(label, row, years) for label, row in found if np.isfinite(row).all()]
 
 
 def _span(name: str, weights: FLOAT, years: Sequence[Year]) -> Span:
@@ -118,6 +155,15 @@ class Told:
         return np.asarray(np.hypot(self.within, self.between))
 
 
+def stored_term(group: zarr.Group, quantity: str) -> tuple[FLOAT, FLOAT]:
+    """Return a term of all members by year and row, and its covariance between years."""
+    if quantity == "replaced":
+        values = stored.read(group, "replaced_mass_balance")
+        return values, stored.read(group, "replaced_covariance")
+    at = (slice(None), QUANTITIES.index(quantity))
+    return stored.read(group, "budget", at), stored.read(group, "budget_covariance", at)
+
+
 def told(group: zarr.Group, quantity: str, span: Span) -> Told:
     """Return one of the budget's terms over a span; ``replaced`` is the balance as replaced.
 
@@ -125,13 +171,7 @@ def told(group: zarr.Group, quantity: str, span: Span) -> Told:
     """
     weights = np.asarray(span.weights)
     on = weights > 0.0
-    if quantity == "replaced":
-        values = stored.read(group, "replaced_mass_balance")
-        spread = stored.read(group, "replaced_covariance")
-    else:
-        number = QUANTITIES.index(quantity)
-        values = stored.read(group, "budget", (slice(None), number))
-        spread = stored.read(group, "budget_covariance", (slice(None), number))
+    values, spread = stored_term(group, quantity)
     mean = np.einsum("t,mtr->mr", weights[on], values[:, on])
     variance = np.einsum("t,u,mrtu->mr", weights[on], weights[on], spread[:, :, on][:, :, :, on])
     return Told(mean, np.sqrt(np.maximum(variance, 0.0)))
@@ -139,11 +179,13 @@ def told(group: zarr.Group, quantity: str, span: Span) -> Told:
 
 def skipped(choices: MassBudgetChoices, layout: Layout) -> Iterator[str]:
     """Say which epochs the run's years do not make."""
-    known = {year.label for year in layout.years}
-    left = [each for each in choices.epochs if not known.issuperset(each.years)]
+    whole = whole_epochs(choices, layout.years)
+    left = [each for each in choices.epochs if each not in whole]
     if left and len(left) < len(choices.epochs):
         for each in left:
-            absent = ", ".join(label for label in each.years if label not in known)
+            absent = ", ".join(
+                label for label in each.years if np.isnan(resolved(label, layout.years)).any()
+            )
             yield f"epoch {each.name}: no velocity of {absent}; the epoch is left out"
     elif left:
         yield "no epoch of the run file has all its years; the mean is that of every year"

@@ -33,18 +33,24 @@ ZWALLY = tuple(str(number) for number in range(1, 28))
 def imbie_files(of: Told) -> dict[str, bytes]:
     """Return the balance as IMBIE takes it; nothing for regions that it does not know.
 
-    Rates by year, and the mass since the first year's start where years follow each other.
+    Rates by year, and the mass since the first year's start where years follow each other: native,
+    and with replacements in files of their own.
     """
     known = [row for row in of.layout.rows if row in SHEETS or row in ZWALLY]
     if of.layout.regions != ZWALLY or not of.run.inputs.surface_mass_balance:
         return {}
     of_set = {"contributor": of.run.choices.contributor, "region_set": "Zwally"}
     files = {}
-    rates, masses = _rates(of, known), _masses(of, known)
-    for end, dialect in DIALECTS.items():
-        files[f"tables/imbie_dmdt{end}.csv"] = imbie.dmdt(rates, dialect=dialect, **of_set)
-        if masses:
-            files[f"tables/imbie_dm{end}.csv"] = imbie.dm(masses, dialect=dialect, **of_set)
+    kinds = {"": "mass_balance", "_replaced": "replaced"}
+    for kind, quantity in kinds.items():
+        if kind and not of.layout.places.replaced:
+            continue
+        rates, masses = _rates(of, known, quantity), _masses(of, known, quantity)
+        for end, dialect in DIALECTS.items():
+            name = f"{kind}{end}.csv"
+            files[f"tables/imbie_dmdt{name}"] = imbie.dmdt(rates, dialect=dialect, **of_set)
+            if masses:
+                files[f"tables/imbie_dm{name}"] = imbie.dm(masses, dialect=dialect, **of_set)
     return files
 
 
@@ -58,11 +64,11 @@ def _areas(of: Told, row: str) -> tuple[float, float]:
     return float(area[at]), min(observed, float(area[at]))
 
 
-def _rates(of: Told, rows: list[str]) -> list[imbie.Rate]:
+def _rates(of: Told, rows: list[str], quantity: str) -> list[imbie.Rate]:
     ends = series.spans(of)
     found = []
     for row in rows:
-        values, sigmas = series.by_year(of, "replaced", of.layout.rows.index(row))
+        values, sigmas = series.by_year(of, quantity, of.layout.rows.index(row))
         area, observed = _areas(of, row)
         found += [
             imbie.Rate(row, area, observed, float(start), float(end), float(value), float(sigma))
@@ -72,13 +78,13 @@ def _rates(of: Told, rows: list[str]) -> list[imbie.Rate]:
     return found
 
 
-def _masses(of: Told, rows: list[str]) -> list[imbie.Mass]:
+def _masses(of: Told, rows: list[str], quantity: str) -> list[imbie.Mass]:
     if not series.is_unbroken(of):
         return []
     ends = series.spans(of)
     found = []
     for row in rows:
-        mass, sigma = series.cumulative(of, of.layout.rows.index(row))
+        mass, sigma = series.cumulative(of, of.layout.rows.index(row), quantity)
         if not np.isfinite(mass).all():
             continue
         area, observed = _areas(of, row)

@@ -86,9 +86,9 @@ def _variance(of: Told) -> bytes:
     return ensemble.variance_shares(
         [row.replace("_", " ") for row in shown],
         {name.replace("_", " "): values[at] for name, values in variances.items()},
-        quantity="discharge", title=f"What makes discharge uncertain: {of.layout.member_name(0)}, one of "
-        f"{len(of.layout.members)} members",
-    )  # fmt: skip
+        quantity="discharge",
+        title=f"What makes discharge uncertain: member {of.layout.member_name(0)}",
+    )
 
 
 def _budget(of: Told) -> bytes | None:

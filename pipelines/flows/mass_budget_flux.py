@@ -95,8 +95,7 @@ class FluxJob:
             sums = patch_sums(nodes)
         except UncertaintyError as error:
             raise KeyFailed(str(error), (key,)) from error
-        shares = gap_shares(nodes, gate)
-        flux, gap = filled_flux(sums.region_flux(), shares, largest=self.choices.largest_gap)
+        flux, gap = filled_flux(nodes, gate, sums, largest=self.choices.largest_gap)
         terms = self._terms(nodes, sums, flux, gap)
         stored.write(group, "case_ice_flux", flux, number)
         rows = self.rows.flux_matrix()
@@ -167,7 +166,7 @@ class FluxJob:
         velocity = [
             uncertainty.velocity_loadings(nodes, sums, speed, random_length_m=length),
             uncertainty.product_loadings(sums, bed, speed),
-            uncertainty.sigma_loadings(np.abs(gap), loadings.CORRELATED),
+            uncertainty.sigma_loadings(gap, loadings.CORRELATED),
         ]
         return {
             "thickness": uncertainty.thickness_loadings(nodes, sums, bed, random_length_m=length),
@@ -226,8 +225,8 @@ class FluxJob:
         whole = stored.array(group, "gate_ice_flux").shape[2]
         alone = dataclasses.replace(nodes, region=gate.gate, regions=whole)
         sums = patch_sums(alone)
-        shares = gap_shares(alone, dataclasses.replace(gate, region=gate.gate))
-        flux, gap = filled_flux(sums.region_flux(), shares, largest=self.choices.largest_gap)
+        by_gate = dataclasses.replace(gate, region=gate.gate)
+        flux, gap = filled_flux(alone, by_gate, sums, largest=self.choices.largest_gap)
         terms = self._terms(alone, sums, flux, gap)
         stored.write(group, "gate_ice_flux", flux, number)
         covariance = row_covariance(loadings.total(terms))
@@ -300,30 +299,59 @@ def gap_shares(nodes: NodeErrors, gate: Gate) -> FLOAT:
     return np.asarray(np.divide(missing, whole, out=share, where=whole > 0.0))
 
 
-def filled_flux(flux: FLOAT, shares: FLOAT, *, largest: float) -> tuple[FLOAT, FLOAT]:
-    """Return the flux of whole gates from that of their measured parts, and what was added.
+def filled_flux(
+    nodes: NodeErrors, gate: Gate, sums: PatchSums, *, largest: float
+) -> tuple[FLOAT, FLOAT]:
+    """Return the flux of whole gates from that of their measured parts, and how unsure gaps are.
 
-    ::
-
-        F = F_m / (1 − s)      where the missing share s of the length is at most ``largest``
+    A node that lacks a year carries what it usually does; one that no year has, the mean flux per
+    length of its region. Either is as uncertain as it is large; a node that no year has may also be
+    as fast as the fastest twentieth of its region's gate.
 
     Parameters
     ----------
-    flux : ndarray, shape (year, region)
-        Flux of the measured nodes F_m [kg yr⁻¹].
-    shares : ndarray, shape (year, region)
-        s [1].
+    nodes, gate, sums
+        Nodes with their errors, where they are, and their sums by patch.
     largest : float
-        A region that lacks more than this is NaN: it is not measured, not zero.
+        A region that lacks more than this part of its gate's length is NaN: it is not measured,
+        not zero.
 
     Returns
     -------
-    flux, gap : ndarray, shape (year, region)
+    flux, gap_sigma : ndarray, shape (year, region)
         [kg yr⁻¹].
     """
+    shares, measured = gap_shares(nodes, gate), sums.region_flux()
+    through = np.stack([nodes.flux(t) for t in range(nodes.years)])
+    count = nodes.measured.sum(axis=0)
+    usual = np.divide(through.sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
+    mean, fast = _densities(usual, gate, count > 0, nodes.regions)
+    never = count == 0
+    estimate = np.where(never, gate.length * mean[gate.region], usual)
+    doubt = np.where(never, gate.length * fast[gate.region], np.abs(usual))
+    gap, sigma = np.zeros(measured.shape), np.zeros(measured.shape)
+    for t in range(nodes.years):
+        absent = ~nodes.measured[t]
+        where = gate.region[absent]
+        gap[t] = np.bincount(where, estimate[absent], minlength=nodes.regions)
+        sigma[t] = np.bincount(where, doubt[absent], minlength=nodes.regions)
     usable = shares <= largest
-    whole = np.where(usable, flux / np.where(usable, 1.0 - shares, 1.0), np.nan)
-    return whole, np.where(usable, whole - flux, np.nan)
+    return np.where(usable, measured + gap, np.nan), np.where(usable, sigma, np.nan)
+
+
+def _densities(
+    usual: FLOAT, gate: Gate, known: NDArray[np.bool_], regions: int
+) -> tuple[FLOAT, FLOAT]:
+    """Return mean and fast flux per length of each region's gate, (region,) [kg m⁻¹ yr⁻¹]."""
+    flux = np.bincount(gate.region[known], usual[known], minlength=regions)
+    length = np.bincount(gate.region[known], gate.length[known], minlength=regions)
+    mean = np.divide(flux, length, out=np.zeros(regions), where=length > 0.0)
+    fast = np.zeros(regions)
+    density = np.abs(usual) / gate.length
+    for region in np.unique(gate.region[~known]):
+        held = density[known & (gate.region == region)]
+        fast[region] = np.quantile(held, 0.95) if held.size else 0.0
+    return mean, fast
 
 
 def row_covariance(terms: Loadings) -> FLOAT:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from pipelines import stored
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.product_arrays import coordinate
-from pipelines.geometry import gate_generator, gate_lines
+from pipelines.geometry import gate_generator, gate_lines, gate_parts, region_borders
 from pipelines.kernels.budget.flux_gate import GateError
 from stac import boundaries, contracts
 
@@ -140,11 +141,13 @@ def nodes_of(run: Run, found: MassBudgetInputs) -> Nodes:
     regions = contracts.open_regions(found.regions)
     grounded = contracts.open_regions(found.grounded_ice)
     choices = run.choices.gates
+    _require_apart(regions)
     made: list[gate_lines.GateNodes] = []
     closed: list[INT] = []
     for lines in gate_sets(run, found):
         table = lines.open(grounded, choices)
         try:
+            _require_once(table)
             made.append(
                 gate_lines.gate_nodes(
                     table,
@@ -161,6 +164,31 @@ def nodes_of(run: Run, found: MassBudgetInputs) -> Nodes:
         closed.append(np.array([is_closed[name] for name in made[-1].gate_names], dtype=np.int64))
     names = [lines.name for lines in gate_sets(run, found)]
     return _together(names, made, closed)
+
+
+def _require_once(table: gpd.GeoDataFrame) -> None:
+    """Refuse closed gates within each other: their flux would be summed twice."""
+    twice = gate_parts.enclosed_twice(gate_parts.gate_parts(table))
+    if twice:
+        msg = f"{twice[0]}; name those to use at mass_budget.gates.only, or ingest each by itself"
+        raise GateError(msg)
+
+
+def _require_apart(regions: gpd.GeoDataFrame) -> None:
+    """Refuse regions that share more than a strip of ice, wherever the gates are."""
+    shapes = regions.geometry.to_numpy()
+    first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    for i, j in zip(first, second, strict=True):
+        if i >= j:
+            continue
+        shared = region_borders.wide_parts(shapely.intersection(shapes[i], shapes[j]))
+        if len(shared):
+            area = float(shapely.area(shared).sum()) / 1e6
+            msg = (
+                f"regions {regions.region[i]} and {regions.region[j]} share {area:.0f} km2, "
+                "which would be counted twice; cut one of them, or take another collection"
+            )
+            raise InputError(msg)
 
 
 def _together(names: list[str], made: list[gate_lines.GateNodes], closed: list[INT]) -> Nodes:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import stored
 from pipelines.flows import mass_budget_epochs as epochs
 from pipelines.kernels.constants import KG_PER_GT
 
@@ -56,7 +55,7 @@ def is_unbroken(of: Told) -> bool:
     return all(a.end == b.start for a, b in itertools.pairwise(years))
 
 
-def cumulative(of: Told, row: int) -> tuple[FLOAT, FLOAT]:
+def cumulative(of: Told, row: int, quantity: str = "replaced") -> tuple[FLOAT, FLOAT]:
     """Return the mass gained by each year's end and its standard deviation, (year,) [Gt].
 
     ::
@@ -68,8 +67,8 @@ def cumulative(of: Told, row: int) -> tuple[FLOAT, FLOAT]:
     """
     ends = spans(of)
     steps = np.tril(np.ones((len(ends.starts), 1)) * (ends.ends - ends.starts))
-    members = stored.read(of.group, "replaced_mass_balance")[:, :, row] @ steps.T
-    spread = stored.read(of.group, "replaced_covariance")[:, row]
+    values, spread = epochs.stored_term(of.group, quantity)
+    members, spread = values[:, :, row] @ steps.T, spread[:, row]
     within = np.einsum("at,mtu,au->ma", steps, spread, steps).mean(axis=0)
     between = members.var(axis=0, ddof=1) if len(members) > 1 else np.zeros(len(steps))
     sigma = np.sqrt(np.maximum(within, 0.0) + between)

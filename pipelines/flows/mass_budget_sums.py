@@ -187,9 +187,11 @@ class BudgetJob:
 
     def _balance(self, errors: dict[str, Loadings]) -> dict[str, Loadings]:
         """Return the errors of the balance: snow below the gate errs with that of the region."""
-        terms = uncertainty.balance_terms(
-            self._discharge(errors), errors["smb"], errors["melt"], one_model=bool(self.models)
-        )
+        below = self._discharge(errors)
+        # One map of melt: what it errs by below the gate it errs by in the region.
+        melt = below.pop("basal_melt").scaled(-1.0).plus(errors["melt"].scaled(-1.0))
+        terms = uncertainty.balance_terms(below, errors["smb"], one_model=bool(self.models))
+        terms["basal_melt"] = melt
         return terms | {"hindcast": errors["hindcast"]}
 
     def _covariance(

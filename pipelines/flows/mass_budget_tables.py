@@ -85,8 +85,9 @@ def regions(of: Told) -> list[tables.Row]:
 
 
 def years(of: Told) -> list[tables.Row]:
-    """Return every term of every region and group by year."""
-    spans = epochs.single_years(of.layout.years)
+    """Return every term of every region and group by year; where years are months, by both."""
+    years_of = epochs.years_of_months(of.layout.years)
+    spans = [*epochs.single_years(of.layout.years), *years_of]
     return [row for span in spans for row in _span_rows(of, span, f"year={span.name}")]
 
 

@@ -6,7 +6,7 @@ built for a flux. Sampled velocities are in metres on the ground.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +30,9 @@ FLOAT = NDArray[np.float64]
 
 Method = Literal["bilinear", "nearest"]
 
+MOVING, ENOUGH = 50.0, 100
+"""Speed of ice by which layers are compared [m yr⁻¹], and at how many nodes at least."""
+
 COMPONENTS = ("v_x", "v_y", "v_x_sigma", "v_y_sigma")
 
 
@@ -52,7 +55,7 @@ class SampleJob:
         }
         for i, each in enumerate(self.sampled):
             found = _sample(each.map.source, COMPONENTS, x, y, method=each.sampling)
-            if each.map.sigma_kind not in {"absolute", "unknown"}:
+            if each.map.sigma_kind != "absolute":
                 found = {name: v for name, v in found.items() if not name.endswith("sigma")}
             for name, values in found.items():
                 on_map = each.map.frame == "map"
@@ -107,8 +110,12 @@ class MosaicJob:
         filled = {name: np.full((len(years), maps["v_x"].shape[1]), np.nan) for name in COMPONENTS}
         layers = np.zeros(filled["v_x"].shape, "int8")
         errors = np.zeros(layers.shape, "int32")
+        said: set[str] = set()
         for t, candidates in enumerate(self.calendar.candidates[number]):
             made = [candidate_at(by_map, c, years[t].middle) for c in candidates]
+            if not made:
+                continue
+            said |= set(_odd_speeds(made, candidates))
             v_x, v_y, source = velocity.fill([(each["v_x"], each["v_y"]) for each in made])
             filled["v_x"][t], filled["v_y"][t] = v_x, v_y
             for name in ("v_x_sigma", "v_y_sigma"):
@@ -124,7 +131,24 @@ class MosaicJob:
         written = filled | {"velocity_source": layers, "velocity_map": errors}
         for name, values in written.items():
             stored.write(group, name, values, (number, slice(None), block))
-        return Receipt(key, "done")
+        return Receipt(key, "done", note="; ".join(sorted(said)))
+
+
+def _odd_speeds(
+    made: Sequence[Mapping[str, FLOAT]], candidates: Sequence[Candidate]
+) -> Iterator[str]:
+    """Yield which layers move at another rate than the first where both have ice that moves."""
+    speeds = [np.hypot(each["v_x"], each["v_y"]) for each in made]
+    for speed, candidate in zip(speeds[1:], candidates[1:], strict=True):
+        both = (speeds[0] > MOVING) & np.isfinite(speed)
+        if both.sum() < ENOUGH:
+            continue
+        ratio = float(np.median(speed[both] / speeds[0][both]))
+        if not 0.5 < ratio < 2.0:
+            yield (
+                f"layer {candidate.layer} moves {ratio:.3g} times as fast as layer "
+                f"{candidates[0].layer} at the same nodes: is its unit right?"
+            )
 
 
 def _shared_errors(candidate: Candidate) -> int:

@@ -88,6 +88,7 @@ def calendar_of(run: Run, maps: Sequence[VelocityMap], mosaics: Sequence[Mosaic]
     InputError
         No map of the first layer lies in the period, or a layer has not the maps that it needs.
     """
+    _require_one_each(maps)
     years = _years(run, maps, mosaics)
     chosen: dict[tuple[str, str], int] = {}
     sampled: list[Sampled] = []
@@ -114,8 +115,23 @@ def calendar_of(run: Run, maps: Sequence[VelocityMap], mosaics: Sequence[Mosaic]
     return Calendar(years, tuple(sampled), tuple(found))
 
 
+def _require_one_each(maps: Sequence[VelocityMap]) -> None:
+    """Refuse two maps of one collection and one time: which of them counts would be chance."""
+    seen: dict[tuple[str, dt.date, dt.date], str] = {}
+    for each in maps:
+        key = (each.collection, each.start, each.end)
+        if key in seen:
+            msg = (
+                f"inputs.velocity: {each.collection!r} holds {seen[key]} and {each.source.id}, "
+                f"both of {each.start} to {each.end}; name one of them as COLLECTION/ITEM"
+            )
+            raise InputError(msg)
+        seen[key] = each.source.id
+
+
 def _years(run: Run, maps: Sequence[VelocityMap], mosaics: Sequence[Mosaic]) -> tuple[Year, ...]:
-    firsts = {mosaic.layers[0].collection for mosaic in mosaics}
+    # One calendar for the whole ensemble: the first mosaic's; maps of others serve by overlap.
+    firsts = {mosaics[0].layers[0].collection}
     start, end = run.period[0], run.period[1] + dt.timedelta(days=1)
     found: set[Year] = set()
     held = [each for each in maps if each.collection in firsts]

@@ -108,8 +108,17 @@ class Loadings:
         *,
         years: int,
         regions: int,
+        factors: int | None = None,
     ) -> Loadings:
-        """Sum loads that share factor and column; factors without loads take no space."""
+        """Sum loads that share factor and column.
+
+        Factors without loads take no space, unless ``factors`` says how many there are: then
+        factor i of one source of error is factor i of another (:meth:`plus`).
+        """
+        if factors is not None:
+            shape = (factors, years * regions)
+            whole = sparse.coo_array((values, (factor, column)), shape=shape)
+            return cls(whole.tocsr(), years, regions)
         used = (values != 0.0) | np.isnan(values)
         present, dense = np.unique(factor[used], return_inverse=True)
         shape = (len(present), years * regions)

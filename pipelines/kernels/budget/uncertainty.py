@@ -214,10 +214,12 @@ def regional_loadings(
     of_epoch = np.zeros(years, np.int64) if epoch is None else np.asarray(epoch, np.int64)
     source = np.broadcast_to(of_epoch, (years,))[at_year]
     column = at_year * regions + at_region
+    epochs = int(of_epoch.max(initial=0)) + 1
+    # Every factor is kept, loaded or not, so that two terms of one source can be added.
     shared = (
-        (structure.systematic, source),
-        (structure.correlated, source * regions + at_region),
-        (structure.random, column),
+        (structure.systematic, source, epochs),
+        (structure.correlated, source * regions + at_region, epochs * regions),
+        (structure.random, column, years * regions),
     )
     return loadings.stacked(
         [
@@ -227,8 +229,9 @@ def regional_loadings(
                 column.ravel(),
                 years=years,
                 regions=regions,
+                factors=factors,
             )
-            for part, factor in shared
+            for part, factor, factors in shared
             if part > 0.0
         ]
     )
