@@ -1,15 +1,18 @@
 """Choices of a mass budget: ensembles, open gates, frames, months, gaps; and what is refused."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import netCDF4
 import numpy as np
 import pytest
 import shapely
 import zarr
 
+from cluster.ledger import KeyFailed
 from pipelines import stored
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.kernels import geodesy
@@ -18,6 +21,7 @@ from pipelines.worlds import field_files
 from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.boundary_files import write_polygons
 from stac.ingest import ingest
+from tests.stac import mass_balance_files
 
 from .budget_world import LABELS, PAPER, PLAIN, BudgetWorld, Document, add, field
 from .conftest import changed, labels, plan_of, worked
@@ -326,3 +330,62 @@ def test_files_in_wrong_units_or_with_fillers_never_come_into_the_catalogue(
         time_coverage_start="2011-07-01", time_coverage_end="2012-06-30",
     )  # fmt: skip
     assert "its unit is wrong" in reasons("velocity", slow, tmp_path)[0]
+
+
+def with_a_hole(source: Path, path: Path) -> Path:
+    """Copy a climate model's file without values on one side of its rotated pole."""
+    shutil.copy(source, path)
+    with netCDF4.Dataset(path, "a") as file:
+        field_of = file["smb"]
+        lost = np.asarray(file["rlon"][:]) > 5.0
+        values = np.ma.filled(field_of[:], np.nan)
+        values[..., lost] = np.nan
+        field_of[:] = np.ma.masked_invalid(values)
+    return path
+
+
+def test_a_coast_without_snow_is_as_the_rest_or_missing(plain: BudgetWorld, tmp_path: Path) -> None:
+    path = with_a_hole(plain.files.surface_mass_balance[0], tmp_path / "RACMO23p2_ANT27_smb.nc")
+    add(plain.catalogue, "holed", "surface-mass-balance", path)
+    inputs = {"gates": ["coarse"], "reanalysis": None, "elevation_rate": None,
+              "surface_mass_balance": ["racmo", "holed"]}  # fmt: skip
+    document = changed(plain.document(), inputs=inputs)
+    group = worked(plan_of(document, tmp_path))
+    whole, filled = stored.read(group, "record_smb")
+    lacking = stored.read(group, "record_missing")[1]
+    missing = changed(document, mass_budget={"surface_mass_balance": {"coast": "as_missing"}})
+    sources = next(s for s in plan_of(missing, tmp_path).stages if s.name == "sources")
+    sources.job("record/1", group)
+    kept = stored.read(group, "record_smb")[1]
+
+    assert (lacking > 0.99).any()
+    assert ((lacking > 0.05) & (lacking < 0.95)).any()
+    np.testing.assert_array_equal(np.isnan(filled), lacking > 1.0 - 1e-9)
+    # Areas of polygons and of the cells in them differ by less than 1e-4 (geodesic and map).
+    np.testing.assert_array_equal(np.isnan(kept), np.isnan(lacking) | (lacking > 1e-4))
+    on = lacking < 1e-4
+    np.testing.assert_allclose(filled[on], whole[on], rtol=1e-6)
+    # What is left of a region stands for all of it: snow varies by less than a factor of two.
+    part = (lacking > 0.05) & (lacking < 0.5)
+    np.testing.assert_allclose(filled[part], whole[part], rtol=0.6)
+
+
+def test_a_table_of_other_regions_is_refused_by_name(plain: BudgetWorld, tmp_path: Path) -> None:
+    table = mass_balance_files.write_rignot_table(tmp_path / "rignot.nc")
+    add(plain.catalogue, "rignot", "surface-mass-balance", table)
+    document = changed(document_of(plain), inputs={"surface_mass_balance": ["rignot"]})
+    plan = plan_of(document, tmp_path)
+    group = worked(plan, before="sources")
+    sources = next(stage for stage in plan.stages if stage.name == "sources")
+    with pytest.raises(KeyFailed, match="take the table of the run's regions"):
+        sources.job("record/0", group)
+
+
+def test_thickness_below_zero_is_a_filler_and_refused(plain: BudgetWorld, tmp_path: Path) -> None:
+    (thickness,) = field(plain.files.thickness[0], "thickness")
+    path = field_files.write(
+        tmp_path / "filled.nc", thickness.x.values, thickness.y.values,
+        {"thickness": np.where(thickness.values == 0.0, -9999.0, thickness.values)},
+        units={"thickness": "meters"}, title="A thickness", thickness_kind="ice_equivalent",
+    )  # fmt: skip
+    assert "-9999" in reasons("thickness", path, tmp_path)[0]
