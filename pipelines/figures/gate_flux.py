@@ -77,6 +77,8 @@ def gate_flux(
     draw_nodes(axes, x, y, MT_PER_KM * flux)
     maps.draw_frame(axes, frame, labelled=True)
     right = f"total {total[0]:.0f} ± {total[1]:.0f} Gt yr⁻¹ (one standard deviation)"
+    if not np.isfinite(total).all():
+        right = "no total: the gates do not enclose all regions"
     canvas.heading(axes, title, right=right)
     _bars(made, axes, MT_PER_KM * flux)
     return canvas.png(made)

@@ -170,7 +170,9 @@ def _sources(run: Run, found: inputs.MassBudgetInputs, layout: arrays.Layout) ->
     }
     keys = (*(f"record/{i}" for i in range(len(together))), "slivers")
     about = "months of a climate model, polygons between gates and grounding line"
-    return Stage("sources", keys, ByKind(jobs), 600 * MIB, 5.0, about, keys)
+    cells = max((records.cells_of(each) for each in together), default=0)
+    size = 300 * MIB + cells * (1200 + 16 * records.MONTHS_AT_ONCE)
+    return Stage("sources", keys, ByKind(jobs), size, 5.0, about, keys)
 
 
 def _budget_bytes(layout: arrays.Layout) -> int:

@@ -58,7 +58,7 @@ def _gate_flux(of: Told, found: MassBudgetInputs) -> bytes:
     first = nodes.gate_set == 0
     flux = stored.read(of.group, "node_flux", 0)[first]
     total = epochs.told(of.group, "ice_flux", epochs.spans(of.run.choices, of.layout.years)[-1])
-    whole = of.layout.rows.index("AIS")
+    whole = of.layout.places.whole
     outlines, coast = _lines(found)
     return gate_flux.gate_flux(
         nodes.x[first], nodes.y[first], flux / nodes.length[first],
@@ -142,7 +142,7 @@ def _ensemble(of: Told) -> bytes | None:
 
     span = epochs.spans(of.run.choices, of.layout.years)[-1]
     found = epochs.told(of.group, "discharge", span)
-    whole = of.layout.rows.index("AIS")
+    whole = of.layout.places.whole
     if not np.isfinite(found.members[:, whole]).any():
         return None
     labels = [of.layout.member_name(i) for i in range(len(of.layout.members))]

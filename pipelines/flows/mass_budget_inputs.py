@@ -15,6 +15,7 @@ from pipelines.flows import catalogue_inputs
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError, Source, input_item, source_of
 from pipelines.lifecycle import InputItem
 from pipelines.settings_mass_budget import Layer, Model, Mosaic, Part
+from stac import contracts
 from stac.catalogue import Catalogue, open_catalogue
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def resolve(run: Run) -> MassBudgetInputs:
     )
     _require_parts(models, run.inputs.surface_mass_balance)
     _require_gates(run)
+    _require_regions(named)
     return MassBudgetInputs(
         items=tuple(
             input_item(r.partition("/")[0], i) for r, items in named.items() for i in items
@@ -225,6 +227,23 @@ def _require_parts(models: Sequence[Model], collections: Sequence[str]) -> None:
                 raise InputError(msg)
 
 
+def _require_regions(named: dict[str, list[pystac.Item]]) -> None:
+    """Refuse tables by region that are of other regions than the run's."""
+    regions = set(map(str, contracts.open_regions(named["regions"][0]).region))
+    for key, items in named.items():
+        for item in items:
+            if item.properties.get("nunatak:kind") != TABULATED:
+                continue
+            held = [str(name) for name in contracts.open_item(item).region.values]
+            if not regions.intersection(held):
+                msg = (
+                    f"inputs.{key.partition('/')[0]}: {item.id} is a table of regions "
+                    f"{', '.join(held[:6])} …, the run has {', '.join(sorted(regions)[:6])} …; "
+                    "take the table of the run's regions, or a model on its own cells"
+                )
+                raise InputError(msg)
+
+
 def _require_gates(run: Run) -> None:
     if not run.inputs.gates and not run.choices.gates.generate_km:
         msg = (
@@ -258,6 +277,16 @@ def _notes(
     """Say what a person should know before numbers are made."""
     for role, items in named.items():
         yield from _coarse_notes(role.partition("/")[0], items)
+    bare = sorted({each.collection for each in maps if each.sigma_kind != "absolute"})
+    if bare:
+        sigma = run.choices.uncertainty.velocity_sigma_m_per_yr
+        yield f"velocity of {', '.join(bare)}: no errors in m/yr; {sigma:g} m/yr stand for them"
+    for each in maps:
+        if each.end - each.start > dt.timedelta(days=800):
+            span = (
+                "tells no time" if each.start.year < 1950 else f"is of {each.start} to {each.end}"
+            )
+            yield f"velocity of {each.source.id} {span}; it stands for any year that asks for it"
     unknown = sorted({each.collection for each in maps if each.frame == "unknown"})
     if unknown:
         yield (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 FLOAT = NDArray[np.float64]
 
-MONTHS_AT_ONCE = 60
+MONTHS_AT_ONCE = 24
 """Months of a climate model in memory at a time."""
 
 M2_PER_KM2 = 1e6
@@ -150,6 +150,13 @@ def _weights(shares: scipy.sparse.csr_array, area: FLOAT) -> scipy.sparse.csr_ar
 
 def _amounts(data: xr.Dataset, *, some: slice) -> FLOAT:
     return np.asarray(data.surface_mass_balance[some].values, dtype=np.float64)
+
+
+def cells_of(record: Record) -> int:
+    """Return how many cells a climate model has; a table has none."""
+    if record.kind == TABULATED:
+        return 0
+    return max(source.read(lambda data: int(data.sizes["cell"])) for source in record.sources)
 
 
 def months_of(source: Source) -> NDArray[np.datetime64]:

@@ -45,6 +45,13 @@ class Rows:
         return (*self.regions, *(name.replace(" ", "_") for name, _ in self.groups))
 
     @property
+    def whole(self) -> int:
+        """Row of all regions together; the last one if there is none."""
+        names = [name for name, _ in self.groups]
+        named = next((name for name in (balance.ALL, "all") if name in names), None)
+        return self.names.index(named) if named else len(self.names) - 1
+
+    @property
     def flux_names(self) -> tuple[str, ...]:
         """Names of the rows of the flux: groups come again without replaced regions."""
         kept = (f"{name.replace(' ', '_')}_kept" for name, _ in self.groups)
@@ -68,6 +75,24 @@ class Rows:
         return np.concatenate([self.matrix(), self.group_matrix() * ~self.is_replaced()])
 
 
+WHOLE_KM2 = 11e6
+"""Regions of less than this together are not the ice sheet, and are not called AIS [km²]."""
+
+
+def _whole_groups(polygons: gpd.GeoDataFrame, regions: list[str]) -> dict[str, list[str]]:
+    """Return the groups of which all members are there; what is no ice sheet is called ``all``."""
+    groups = balance.groups(regions, [str(group) for group in polygons.group])
+    numbered = {str(i) for ids in balance.SHEETS.values() for i in ids}
+    if numbered.issuperset(regions):
+        partial = [name for name, ids in balance.SHEETS.items()
+                   if name in groups and {*groups[name]} != {str(i) for i in ids}]  # fmt: skip
+        groups = {name: ids for name, ids in groups.items() if name not in partial}
+    if float(polygons.area_km2.sum()) < WHOLE_KM2:
+        groups = {"all" if name == balance.ALL else name: ids for name, ids in groups.items()}
+    clash = [name for name in groups if name in regions]
+    return {name: ids for name, ids in groups.items() if name not in clash}
+
+
 def rows_of(polygons: gpd.GeoDataFrame, replacements: Sequence[Replacement]) -> Rows:
     """Return the rows of a set of regions.
 
@@ -77,7 +102,7 @@ def rows_of(polygons: gpd.GeoDataFrame, replacements: Sequence[Replacement]) -> 
         A replacement of a region that is not there.
     """
     regions = tuple(str(region) for region in polygons.region)
-    groups = balance.groups(list(regions), [str(group) for group in polygons.group])
+    groups = _whole_groups(polygons, list(regions))
     unknown = [each.region for each in replacements if each.region not in regions]
     if unknown:
         msg = (

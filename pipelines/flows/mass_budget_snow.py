@@ -6,6 +6,7 @@ where it ends, and what that costs in certainty is its hindcast error.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ DATES = NDArray[np.datetime64]
 
 MONTHS_PER_YEAR = 12
 
+LEAST_YEARS = 3
+"""Fewer common years score no hindcast."""
+
+ABOUT_A_YEAR = (0.8, 1.2)
+"""Only intervals of such lengths may take the months of a calendar year [yr]."""
+
 
 @dataclass(frozen=True)
 class Snow:
@@ -50,6 +57,8 @@ class Snow:
         Length of each year [yr].
     bias, scored : ndarray, shape (region,)
         Size of the hindcast's mean error [kg yr⁻¹], and how many years were scored.
+    lacking : ndarray, shape (region,)
+        Part of the region where the model has no value, which the rest stands for [1].
     """
 
     rate: FLOAT
@@ -59,6 +68,11 @@ class Snow:
     length: FLOAT
     bias: FLOAT
     scored: FLOAT
+    lacking: FLOAT
+
+    def coast_sigma(self) -> FLOAT:
+        """Return the error of what the rest of a region stands for: as large as it is."""
+        return np.abs(self.rate) * self.lacking
 
     def extension_sigma(self) -> FLOAT:
         """Return what continued years add to the error of each, (year, region) [kg yr⁻¹].
@@ -89,6 +103,7 @@ class Months:
     names: tuple[str, ...]
     regions: FLOAT
     slivers: FLOAT
+    missing: FLOAT
     reanalysis: int | None
 
 
@@ -100,6 +115,7 @@ def read(group: zarr.Group, names: tuple[str, ...], *, has_reanalysis: bool) -> 
         names,
         stored.read(group, "record_smb"),
         stored.read(group, "record_sliver_smb"),
+        stored.read(group, "record_missing"),
         len(names) - 1 if has_reanalysis else None,
     )
 
@@ -136,6 +152,7 @@ def snow_of(
         np.ones((len(years), 1)),
         np.zeros(count),
         np.zeros(count),
+        np.zeros(count),
     )
     for part in model.parts:
         number = records.names.index(part.collection)
@@ -147,6 +164,7 @@ def snow_of(
         made.extended[:, chosen] = found.extended[:, chosen]
         made.bias[chosen], made.scored[chosen] = found.bias[chosen], found.scored[chosen]
         made.length[:] = found.length
+        made.lacking[chosen] = found.lacking[chosen]
     return made
 
 
@@ -175,6 +193,8 @@ def _of_record(
     hindcast = np.full(amounts.shape[1], np.nan)
     bias = scored = np.zeros(amounts.shape[1])
     ends = intervals.bounds(years)
+    if not all(ABOUT_A_YEAR[0] < year.duration < ABOUT_A_YEAR[1] for year in years):
+        choices = dataclasses.replace(choices, months="velocity")
     slivers = records.slivers[number]
     if records.reanalysis is not None and records.reanalysis != number:
         extended = _extended(records, number, choices)
@@ -189,7 +209,10 @@ def _of_record(
     length = _lengths(records.months, *ends, choices)
     rate = snow.year_sums(amounts, records.months, *ends, reading=choices.months).total
     below = snow.year_sums(slivers, records.months, *ends, reading=choices.months).total
-    return Snow(rate / length, below / length, hindcast, share, length, bias, scored)
+    lacking = np.nan_to_num(records.missing[number])
+    held = np.isfinite(records.missing[number]).sum(axis=0)
+    part = lacking.sum(axis=0) / np.maximum(held, 1)
+    return Snow(rate / length, below / length, hindcast, share, length, bias, scored, part)
 
 
 def _extended(records: Months, number: int, choices: SurfaceMassBalance) -> snow.Extended:
@@ -197,10 +220,11 @@ def _extended(records: Months, number: int, choices: SurfaceMassBalance) -> snow
     how = choices.extension
     common = np.isfinite(model).any(axis=1) & np.isfinite(other).any(axis=1)
     years = _whole_years(records.months[common])
-    if not years:
+    if len(years) < LEAST_YEARS:
         msg = (
-            f"{records.names[number]} and the reanalysis {records.names[-1]} have no whole "
-            "calendar year in common; ingest more of one, or leave the reanalysis out"
+            f"{records.names[number]} and the reanalysis {records.names[-1]} have {len(years)} "
+            f"whole calendar years in common, expected {LEAST_YEARS} at least to score a continuation; "
+            "ingest more of one, or leave the reanalysis out"
         )
         raise KeyFailed(msg, ())
     first, last = how.first_year or years[0], how.last_year or years[-1]

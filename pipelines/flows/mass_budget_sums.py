@@ -94,7 +94,7 @@ class BudgetJob:
             sets = len({case[0] for case in self.cases})
             none, length = np.zeros(shape), np.ones((shape[0], 1))
             rate, below = np.full(shape, np.nan), np.zeros((sets, *shape))
-            return [Snow(rate, below, rate[0], none, length, none[0], none[0])]
+            return [Snow(rate, below, rate[0], none, length, none[0], none[0], none[0])]
         records = snow.read(group, self.records, has_reanalysis=self.has_reanalysis)
         choices = self.choices.surface_mass_balance
         return [
@@ -155,6 +155,7 @@ class BudgetJob:
             "hindcast": loadings.stacked([
                 uncertainty.sigma_loadings(fallen.extension_sigma(), RANDOM),
                 uncertainty.sigma_loadings(fallen.ratio_sigma(), CORRELATED),
+                uncertainty.sigma_loadings(fallen.coast_sigma(), CORRELATED),
             ]),
             "melt": relative(terms.melt, sizes.basal_melt, CORRELATED),
             "density": uncertainty.density_loadings(

@@ -53,10 +53,21 @@ class Told:
     ) -> tables.Row:  # fmt: skip
         """Return a row of a table for a span of years."""
         days = (span.first, span.last)
+        if region in self.layout.rows[len(self.layout.regions) :]:
+            region = region.replace("_", " ")
         return product_results.row(
-            self.run, quantity, region.replace("_", " "), value, sigma, unit=unit, note=note,
+            self.run, quantity, region, value, sigma, unit=unit, note=note,
             days=days,
         )  # fmt: skip
+
+    def without(self, quantity: str) -> str:
+        """Return which terms a discharge of this run lacks, as the end of a note."""
+        absent = [
+            name
+            for name in ("smb_gate_to_grounding_line", "dynamic_volume_change")
+            if name not in self.quantities()
+        ]
+        return f";without={' '.join(absent)}" if quantity == "discharge" and absent else ""
 
     def case_note(self, case: int) -> str:
         """Return the choices of a case as a note."""
@@ -106,7 +117,7 @@ def _span_rows(of: Told, span: Span, note: str) -> Iterator[tables.Row]:
             if known:
                 yield of.row(
                     quantity, name, span, float(found.value[i] / KG_PER_GT),
-                    float(found.sigma[i] / KG_PER_GT), note=_note(note, found, i),
+                    float(found.sigma[i] / KG_PER_GT), note=_note(note, found, i) + of.without(quantity),
                 )  # fmt: skip
             elif quantity in TOLD_MISSING:
                 why = reasons[i] if quantity != "mass_balance" else reasons[i] or "snow"
@@ -122,16 +133,26 @@ def _replaced_rows(of: Told, span: Span, note: str) -> Iterator[tables.Row]:
     replaced = ",".join(of.layout.places.replaced)
     for i, name in enumerate(of.layout.rows):
         value, sigma = found.value[i] / KG_PER_GT, found.sigma[i] / KG_PER_GT
-        if replaced and np.isfinite(value):
+        is_moved = of.layout.places.matrix()[i] @ of.layout.places.is_replaced() > 0.0
+        if is_moved and np.isfinite(value):
             moved = (found.value[i] - native.value[i]) / KG_PER_GT
             why = f"{note};replaced={replaced};difference={moved:+.3f}"
             yield of.row("mass_balance_replaced", name, span, float(value), float(sigma), note=why)
-        if i >= len(of.layout.regions) and np.isfinite(value):
-            yield of.row(
-                "sea_level_rate", name, span, float(balance.sea_level_rate(np.asarray(value))),
-                float(np.abs(balance.sea_level_rate(np.asarray(sigma)))), unit="mm yr-1",
-                note=f"{note};of={'mass_balance_replaced' if replaced else 'mass_balance'}",
-            )  # fmt: skip
+        if i >= len(of.layout.regions):
+            yield from _sea_level(of, span, note, name, native, i, "mass_balance")
+            if is_moved:
+                yield from _sea_level(of, span, note, name, found, i, "mass_balance_replaced")
+
+
+def _sea_level(
+    of: Told, span: Span, note: str, name: str, found: epochs.Told, row: int, what: str
+) -> Iterator[tables.Row]:
+    """Yield the rise of the sea that a balance of a group amounts to."""
+    value, sigma = found.value[row] / KG_PER_GT, found.sigma[row] / KG_PER_GT
+    if np.isfinite(value):
+        rise, spread = (float(balance.sea_level_rate(np.asarray(each))) for each in (value, sigma))
+        said = f"{note};of={what}"
+        yield of.row("sea_level_rate", name, span, rise, abs(spread), unit="mm yr-1", note=said)
 
 
 def _note(note: str, found: epochs.Told, row: int) -> str:
@@ -240,9 +261,9 @@ def uncertainties(of: Told) -> list[tables.Row]:
     for case in range(len(of.layout.cases)):
         spread = stored.read(of.group, "case_flux_covariance", case)[:, :, on][:, :, :, on]
         ours = np.sqrt((spread * square).sum(axis=(-1, -2))) / KG_PER_GT
-        # Equations 4 to 10 take years as independent of each other.
-        printed = stored.read(of.group, "case_paper_sigma", case)[:, :, on] ** 2 @ weights[on] ** 2
-        paper = np.sqrt(printed) / KG_PER_GT
+        # The paper's sigma of a mean is the weighted mean of sigmas: `nunatak audit` finds so.
+        printed = stored.read(of.group, "case_paper_sigma", case)[:, :, on] @ weights[on]
+        paper = printed / KG_PER_GT
         drawn = (
             stored.read(of.group, "case_monte_carlo_sigma", case)[:, on] @ weights[on] / KG_PER_GT
         )

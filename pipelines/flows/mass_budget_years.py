@@ -41,9 +41,10 @@ def year(start: dt.date, end: dt.date) -> Year:
         return Year(f"{start.year}", start, end)
     if start.day == 1 and (last.year, last.month) == (start.year, start.month) and end.day == 1:
         return Year(f"{start:%Y-%m}", start, end)
-    if start.year == last.year:
-        return Year(f"{start}_{last}", start, end)
-    return Year(f"{start.year}-{last.year}", start, end)
+    glaciological = (start.month, start.day, end) == (7, 1, dt.date(start.year + 1, 7, 1))
+    if glaciological or end - start > LONGEST_YEAR:
+        return Year(f"{start.year}-{last.year}", start, end)
+    return Year(f"{start}_{last}", start, end)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from pipelines.geometry.region_borders import Borders, borders, wide_parts
 from pipelines.geometry.true_area import true_area
 from pipelines.kernels.budget.flux_gate import GateError
 
+NEAR_M = 20_000.0
+"""Ice farther than this from every region is in no region's sliver: outlines differ by less [m]."""
 BESIDE_M = 1.0
 """How far from the middle of an edge of a gate its two sides are looked at [m]."""
 WHOLE = 0.95
@@ -65,9 +67,10 @@ def slivers(
     """
     parts = gate_parts(gates)
     _require_open(parts, reversed_gates)
-    ice = _grounded_ice(grounded)
+    ice = _near(_grounded_ice(grounded), regions)
     known = borders(regions, near=np.asarray(regions.total_bounds), margin_m=np.inf)
-    inside = shapely.union_all([part.inside for part in parts if part.inside is not None])
+    enclosed = shapely.union_all([part.inside for part in parts if part.inside is not None])
+    inside = _near(enclosed, regions)
     pieces, entered = _around_closed(inside, ice, known)
     turned = [_turned(part, reversed_gates) for part in parts if part.inside is None]
     more, remarks = _below_open(turned, ice, known, entered)
@@ -89,6 +92,15 @@ def _mostly_slivers(table: gpd.GeoDataFrame, known: Borders) -> list[str]:
         for region, area in zip(inland.region, inland.area_km2, strict=True)
         if area > 0.5 * whole[region]
     ]
+
+
+def _near(shape: shapely.Geometry, regions: gpd.GeoDataFrame) -> shapely.Geometry:
+    """Return what of a shape lies in or near the regions: ice elsewhere belongs to none of them."""
+    if shape.is_empty:
+        return shape
+    near = shapely.union_all(shapely.buffer(shapely.simplify(
+        regions.geometry.to_numpy(), NEAR_M / 20.0), NEAR_M))  # fmt: skip
+    return shapely.intersection(shape, near)
 
 
 def _require_open(parts: tuple[GateParts, ...], names: Collection[str]) -> None:
