@@ -1,4 +1,4 @@
-"""Carry out keys of work, here or on Dask workers, and commit them as they come.
+"""Carry out keys of work, here or on Dask or Ray, and commit them as they come.
 
 Overall strategy: a key already done in the ledger of the version is skipped. Every other key gets a
 fork of the version, which travels to a worker and returns with references to the chunks that the
@@ -10,52 +10,24 @@ in the arrays.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import icechunk
-import zarr
-
-from cluster.icechunk_storage import explained, quiet
-from cluster.ledger import KeyFailed, Receipt
-from cluster.metered_store import MeteredStore, WholeChunkError
-from cluster.object_store import StoreError
+from cluster.crew import Crew, Job, Outcome, Workers, WorkersLost, perform
+from cluster.ledger import Receipt
+from cluster.metered_store import WholeChunkError
+from cluster.ray_cluster import RayCluster
 from cluster.version import Version
 
 if TYPE_CHECKING:
     from distributed import Client
 
-Job = Callable[[str, zarr.Group], Receipt | None]
+    Workforce = Client | RayCluster
 
-TASKS_PER_THREAD = 2
+__all__ = ["Job", "Outcome", "WorkersLost", "perform", "process"]
+
 LONGEST_WAIT = 30.0
-# A job of more bytes than this is sent to the workers once, not with every key.
-LARGE_JOB = 2**18
-
-
-class WorkersLost(RuntimeError):  # noqa: N818 - says what happened
-    """Every worker that was given a key died."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a worker sends back of one key: a receipt and references, never arrays.
-
-    Attributes
-    ----------
-    receipt : Receipt
-    fork : ForkSession or None
-        The chunks written; None if the key failed.
-    chunks : frozenset of str
-        Their names in the store.
-    """
-
-    receipt: Receipt
-    fork: icechunk.ForkSession | None = None
-    chunks: frozenset[str] = frozenset()
 
 
 def process(
@@ -63,7 +35,7 @@ def process(
     job: Job,
     *,
     version: Version,
-    client: "Client | None" = None,
+    client: "Workforce | None" = None,
     batch: int = 16,
     retries: int = 1,
     on_receipt: Callable[[Receipt], None] | None = None,
@@ -83,8 +55,8 @@ def process(
         Whatever else it raises is a defect and ends the run.
     version : Version
         Where to write; its arrays exist.
-    client : distributed.Client, optional
-        The workers; without one, keys are carried out in this process.
+    client : distributed.Client or RayCluster, optional
+        The workers, of Dask or of Ray; without one, keys are carried out in this process.
     batch : int
         Commit after this many receipts, or when the oldest has waited half a minute: the most
         that a killed driver has to do again.
@@ -109,7 +81,7 @@ def process(
     outcomes = (
         _here(waiting, job, version)
         if client is None
-        else _Crew(client, job, version, retries).outcomes(waiting)
+        else Crew(_team(client), job, version, retries).outcomes(waiting)
     )
     try:
         with closing(outcomes):
@@ -120,34 +92,6 @@ def process(
         desk.rescue(error)
         raise
     return [desk.ledger[name] for name in names]
-
-
-def perform(key: str, job: Job, fork: icechunk.ForkSession) -> Outcome:
-    """Carry out one key into its fork; runs on the worker.
-
-    Time and bytes are measured around the job. What a failed job wrote is left behind: no commit
-    ever names those chunks.
-    """
-    quiet()
-    store = MeteredStore(fork.store)
-    started = time.perf_counter()
-    try:
-        receipt = job(key, zarr.open_group(store, mode="r+")) or Receipt(key, "done")
-    except KeyFailed as failure:
-        receipt = Receipt(key, "failed", inputs=failure.inputs, reason=str(failure) or "no reason")
-    except icechunk.IcechunkError as error:
-        msg = f"writing the chunks of key {key!r} failed: {explained(error)}"
-        raise StoreError(msg) from error
-    measured = replace(
-        receipt,
-        key=key,
-        seconds=time.perf_counter() - started,
-        bytes_read=receipt.bytes_read + store.bytes_read,
-        bytes_written=store.bytes_written if receipt.state == "done" else 0,
-    )
-    if measured.state == "failed":
-        return Outcome(measured)
-    return Outcome(measured, fork, frozenset(store.chunks))
 
 
 class _Desk:
@@ -219,83 +163,15 @@ def _here(keys: Iterator[str], job: Job, version: Version) -> Generator[Outcome,
         yield perform(key, job, version.fork())
 
 
-class _Crew:
-    """Dask workers that carry out keys, with two tasks per thread under way at the most.
+def _team(client: "Workforce") -> Workers:
+    """Return the tasks of a client in the one form that a crew knows."""
+    if isinstance(client, RayCluster):
+        from cluster.ray_crew import RayWorkers
 
-    The scheduler itself moves tasks off workers that died. It gives one up (``KilledWorker``) after
-    ``allowed-failures`` deaths; such a key is submitted ``retries`` more times.
-    """
+        return RayWorkers(client)
+    from cluster.dask_crew import DaskWorkers
 
-    def __init__(self, client: "Client", job: Job, version: Version, retries: int) -> None:
-        from distributed import as_completed
-
-        self._client: Any = client
-        self._job = job
-        self._shipped = self._ship()
-        self._version = version
-        self._retries = retries
-        self._flying: dict[Any, str] = {}
-        self._lost: Counter[str] = Counter()
-        self._landing: Any = as_completed()  # type: ignore[no-untyped-call]
-
-    def outcomes(self, keys: Iterator[str]) -> Generator[Outcome, None, None]:
-        """Yield outcomes as they come, in any order; submit a key for each one that ended."""
-        try:
-            self._refill(keys)
-            for future in self._landing:
-                key = self._flying.pop(future)
-                outcome = _landed(future)
-                if outcome is None:
-                    self._submit_again(key)
-                else:
-                    yield outcome
-                self._refill(keys)
-        finally:
-            self._client.cancel(list(self._flying))
-
-    def _refill(self, keys: Iterator[str]) -> None:
-        threads = sum(self._client.nthreads().values())
-        room = TASKS_PER_THREAD * max(1, threads) - len(self._flying)
-        for _, key in zip(range(room), keys, strict=False):
-            self._submit(key)
-
-    def _submit(self, key: str) -> None:
-        future = self._client.submit(perform, key, self._shipped, self._version.fork(), pure=False)
-        self._flying[future] = key
-        self._landing.add(future)
-
-    def _submit_again(self, key: str) -> None:
-        if self._lost[key] >= self._retries:
-            msg = (
-                f"every worker that was given key {key!r} died ({self._retries + 1} submissions); "
-                "look for 'memory' in the workers' logs; give them more of it or fewer threads"
-            )
-            raise WorkersLost(msg)
-        self._lost[key] += 1
-        # A large job may have been lost together with the workers that held it.
-        self._shipped = self._ship()
-        self._submit(key)
-
-    def _ship(self) -> Any:
-        """Return the job, or a reference to it on the workers if it is too large for each task."""
-        from distributed.protocol.pickle import dumps
-
-        if len(dumps(self._job)) <= LARGE_JOB:  # type: ignore[no-untyped-call]
-            return self._job
-        return self._client.scatter(self._job, broadcast=True, hash=False)
-
-
-def _landed(future: Any) -> Outcome | None:
-    """Return the outcome of a task, None if its workers died; raise what the job raised."""
-    from concurrent.futures import CancelledError
-
-    from distributed import KilledWorker
-
-    try:
-        outcome: Outcome = future.result()
-    except (KilledWorker, CancelledError):
-        return None
-    return outcome
+    return DaskWorkers(client)
 
 
 def _done(ledger: dict[str, Receipt]) -> frozenset[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipelines.lifecycle import Dated, Finished, Outcome, Plan, dated_keys, is_done, is_whole
@@ -17,6 +18,7 @@ from pipelines.lifecycle import Dated, Finished, Outcome, Plan, dated_keys, is_d
 if TYPE_CHECKING:
     from cluster.ledger import Receipt
     from cluster.version import Version
+    from cluster.work import Workforce
     from cluster.zarr_sink import Repository
 
 
@@ -24,6 +26,7 @@ def execute(
     plan: Plan,
     scheduler: str | None,
     *,
+    ray: str | None = None,
     fresh: bool = False,
     on_receipt: Callable[[Receipt], None] | None = None,
 ) -> Outcome:
@@ -35,6 +38,8 @@ def execute(
         What to do.
     scheduler : str or None
         Address of a Dask scheduler; local processes if None.
+    ray : str or None
+        Address of a Ray cluster, ``local`` for one on this machine; it takes the place of Dask.
     fresh : bool
         Begin a new version even if this run is done or another one holds the output.
     on_receipt : callable, optional
@@ -51,7 +56,8 @@ def execute(
     version = repository.begin(plan.run_id, fresh=fresh, describe=plan.description)
     version.initialise(plan.template)
     if _unfinished(plan, version.receipts()):
-        _process(plan, version, scheduler, on_receipt)
+        with _workers(plan, scheduler, ray) as client:
+            _process(plan, version, client, on_receipt)
     _account(plan, version)
     if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
         _publish(plan, repository, version)
@@ -62,45 +68,58 @@ def _unfinished(plan: Plan, receipts: Mapping[str, Receipt]) -> bool:
     return not all(is_done(receipts, k) for keys in dated_keys(plan.stages, receipts) for k in keys)
 
 
+@contextmanager
+def _workers(plan: Plan, scheduler: str | None, ray: str | None) -> Iterator[Workforce]:
+    """Yield the workers of Dask or of Ray, each with room for the largest task of the plan."""
+    from cluster import dask_cluster, memory, ray_cluster
+
+    largest = max(stage.bytes_per_task for stage in plan.stages)
+    if ray is not None:
+        with ray_cluster.connect(ray, task_bytes=largest) as cluster:
+            memory.require_fits(projections(plan), cluster.worker_memory())
+            yield cluster
+        return
+    with dask_cluster.connect(scheduler, task_bytes=largest) as client:
+        memory.require_fits(projections(plan), dask_cluster.worker_memory(client))
+        yield client
+
+
 def _process(
     plan: Plan,
     version: Version,
-    scheduler: str | None,
+    client: Workforce,
     on_receipt: Callable[[Receipt], None] | None,
 ) -> None:
-    """Work through the stages on Dask, each to its end before the next.
+    """Work through the stages, each to its end before the next.
 
     A stage whose required keys failed is the last: what follows would be made of missing values.
     """
-    from cluster import dask_cluster, memory, telemetry, work
+    from cluster import telemetry, work
 
-    largest = max(stage.bytes_per_task for stage in plan.stages)
-    with dask_cluster.connect(scheduler, task_bytes=largest) as client:
-        memory.require_fits(projections(plan), dask_cluster.worker_memory(client))
-        for n, stage in enumerate(plan.stages):
-            receipts = version.receipts()
-            keys = dated_keys(plan.stages, receipts)[n]
-            todo = [k for k in keys if not is_done(receipts, k)]
-            with telemetry.progress(len(todo), f"{plan.product}: {stage.name}") as bar:
+    for n, stage in enumerate(plan.stages):
+        receipts = version.receipts()
+        keys = dated_keys(plan.stages, receipts)[n]
+        todo = [k for k in keys if not is_done(receipts, k)]
+        with telemetry.progress(len(todo), f"{plan.product}: {stage.name}") as bar:
 
-                def report(receipt: Receipt, bar: telemetry.Progress = bar) -> None:
-                    bar.advance(1)
-                    if on_receipt is not None:
-                        on_receipt(receipt)
+            def report(receipt: Receipt, bar: telemetry.Progress = bar) -> None:
+                bar.advance(1)
+                if on_receipt is not None:
+                    on_receipt(receipt)
 
-                work.process(
-                    todo,
-                    Dated(stage.job),
-                    version=version,
-                    client=client,
-                    batch=plan.batch,
-                    on_receipt=report,
-                )
-            receipts = version.receipts()
-            keys = dated_keys(plan.stages, receipts)[n]
-            wanted = {key for key in keys if key.partition("@")[0] in stage.required}
-            if not all(is_done(receipts, key) for key in wanted):
-                return
+            work.process(
+                todo,
+                Dated(stage.job),
+                version=version,
+                client=client,
+                batch=plan.batch,
+                on_receipt=report,
+            )
+        receipts = version.receipts()
+        keys = dated_keys(plan.stages, receipts)[n]
+        wanted = {key for key in keys if key.partition("@")[0] in stage.required}
+        if not all(is_done(receipts, key) for key in wanted):
+            return
 
 
 def projections(plan: Plan) -> list[Any]:

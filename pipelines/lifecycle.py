@@ -190,13 +190,14 @@ class Plan:
         self,
         client_address: str | None = None,
         *,
+        ray: str | None = None,
         fresh: bool = False,
         on_receipt: Callable[[Receipt], None] | None = None,
     ) -> Outcome:
-        """Do what is left of the run, publish it, and say where the results are."""
+        """Do what is left on Dask or on Ray, publish it, and say where the results are."""
         from pipelines import execution
 
-        return execution.execute(self, client_address, fresh=fresh, on_receipt=on_receipt)
+        return execution.execute(self, client_address, ray=ray, fresh=fresh, on_receipt=on_receipt)
 
     def status(self) -> Outcome:
         """Say what an earlier run has done, failed and left, without doing anything."""

@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-USE_RAY: frozenset[str] = frozenset()
-"""Products that work on Ray."""
-
 
 @click.command("run")
 @click.argument("run_file", type=click.Path(path_type=Path), metavar="RUN.yaml")
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; local processes if absent.")
-@click.option("--ray", metavar="ADDRESS", help="Ray cluster, for products that use one.")
+@click.option(
+    "--ray", metavar="ADDRESS", help="Ray instead of Dask: host:port, ray://host:port or local."
+)
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
 @click.option("--fresh", is_flag=True, help="Begin a new version; nothing is resumed.")
 @common_options
@@ -36,13 +35,14 @@ def run_command(
     fresh: bool,  # noqa: FBT001 - click passes options by name
 ) -> Answer:
     """Make the product of RUN.yaml; resume what an earlier run left undone."""
-    run, plan = products.plan_of(run_file, overrides)
-    if ray is not None and run.product not in USE_RAY:
-        click.echo(f"{run.product} uses no Ray; --ray {ray} is not used", err=True)
+    if ray is not None and scheduler is not None:
+        msg = f"--scheduler {scheduler} and --ray {ray} name two places to run; give one of them"
+        raise click.UsageError(msg)
+    _, plan = products.plan_of(run_file, overrides)
     click.echo(plan.describe())
-    if scheduler in {None, "local"}:
+    if (ray or scheduler) in {None, "local"}:
         products.require_fits(plan, products.worker_bytes(None, plan))
-    outcome = plan.execute(scheduler, fresh=fresh, on_receipt=log_receipt)
+    outcome = plan.execute(scheduler, ray=ray, fresh=fresh, on_receipt=log_receipt)
     rows = conclude(plan, outcome)
     status = SOME_FAILED if outcome.failed else DONE
     return Answer(status, {**reporting.facts(plan, outcome), "regions": rows})

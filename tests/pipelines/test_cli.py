@@ -42,9 +42,11 @@ class FakePlan(Plan):
 
     ends: Outcome | BaseException = field(default_factory=lambda: Outcome(2, 0, 0))
     asked: list[Any] = field(default_factory=list)
+    rays: list[str | None] = field(default_factory=list)
 
     def execute(self, client_address: str | None = None, **choices: Any) -> Outcome:
         self.asked.append((client_address, choices["fresh"]))
+        self.rays.append(choices.get("ray"))
         if isinstance(self.ends, BaseException):
             raise self.ends
         for key, reason in self.ends.failures:
@@ -205,12 +207,20 @@ def test_tables_of_an_earlier_run_are_not_shown_as_results(
     assert last_line(result)["results"] == {}
 
 
-def test_run_says_that_it_uses_no_ray(run_file: Path, flow: SimpleNamespace) -> None:
-    result = nunatak("run", run_file, "--ray", "ray://there")
+def test_run_gives_the_address_of_ray_to_the_plan(run_file: Path, flow: SimpleNamespace) -> None:
+    result = nunatak("run", run_file, "--ray", "ray://there:10001")
 
     assert result.exit_code == 0
-    assert "gravimetry uses no Ray" in result.stderr
-    assert "Ray" not in result.stdout
+    assert flow.made.rays == ["ray://there:10001"]
+    assert flow.made.asked == [(None, False)]
+
+
+def test_run_takes_one_of_dask_and_ray(run_file: Path, flow: SimpleNamespace) -> None:
+    result = nunatak("run", run_file, "--ray", "local", "--scheduler", "tcp://here:8786")
+
+    assert result.exit_code == 2
+    assert "--scheduler tcp://here:8786 and --ray local name two places" in result.stderr
+    assert flow.made.asked == []
 
 
 def test_set_reaches_the_flow(run_file: Path, flow: SimpleNamespace) -> None:

@@ -240,6 +240,17 @@ def test_workers_at_an_address_give_the_same_arrays(
     assert_equal_bit_for_bit(tmp_path / "out", finished)
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+def test_workers_of_ray_give_the_same_arrays(
+    write_run: WriteRun, tmp_path: Path, finished: Path
+) -> None:
+    outcome = gravimetry.plan(settings.read(write_run())).execute(ray="local")
+
+    assert (outcome.failed, outcome.left) == (0, 0)
+    assert_equal_bit_for_bit(tmp_path / "out", finished)
+
+
 def test_a_bad_month_is_a_failed_receipt_and_mends_to_the_undisturbed_result(
     write_run: WriteRun, written: WrittenGravity, tmp_path: Path, finished: Path
 ) -> None:

@@ -1,0 +1,246 @@
+"""One way to reach Ray: a runtime on this machine, or the address of a cluster.
+
+A runtime started here listens on the loopback only, keeps its object store small (arrays never pass
+through it, only large jobs do) and is gone afterwards, with its folder. Each task has one core and
+one thread of linear algebra, as on Dask, so the numbers are the same.
+"""
+
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster import dask_cluster, settings
+from cluster.dask_cluster import ClusterError
+
+# Only jobs larger than cluster.crew.LARGE_JOB and small receipts lie in it.
+_STORE_BYTES = 256 * 2**20
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - asked for its size, nothing of ours is put there
+# A socket's path has 107 bytes at the most; Ray adds some seventy to the folder.
+_LONGEST_FOLDER = 35
+_ADDRESS = re.compile(r"(?P<client>ray://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """A cluster this process is connected to.
+
+    Attributes
+    ----------
+    address : str
+        Where it is, ``local`` if it was started here.
+    """
+
+    address: str
+
+    def threads(self) -> int:
+        """Return the cores of all nodes there are now."""
+        return sum(int(each.get("CPU", 0)) for each in _nodes())
+
+    def worker_memory(self) -> int:
+        """Return the memory of one core of the smallest node [bytes].
+
+        Ray sets no limit to a worker: this is what each has while all cores are busy.
+        """
+        shares = [each["memory"] / each["CPU"] for each in _nodes() if "memory" in each]
+        if not shares:
+            msg = f"Ray at {self.address} has no node with cores; start some and run again"
+            raise ClusterError(msg)
+        return int(min(shares))
+
+
+@contextmanager
+def connect(
+    address: str | None = None, *, workers: int | None = None, task_bytes: int = 0
+) -> Iterator[RayCluster]:
+    """Yield a Ray cluster, and leave nothing of ours running afterwards.
+
+    Parameters
+    ----------
+    address : str, optional
+        ``host:port`` of a head node whose machine this process shares, or ``ray://host:port`` of a
+        client server; None or ``local`` starts a runtime on this machine and ends it.
+    workers : int, optional
+        How many keys at once in a local runtime; by default as many as local Dask processes.
+    task_bytes : int
+        The largest task that is to run [bytes]: of local workers only so many are allowed that
+        each has room for it.
+
+    Yields
+    ------
+    RayCluster
+
+    Raises
+    ------
+    ClusterError
+        If there is no cluster within ``NUNATAK_CONNECT_TIMEOUT``, or none can be started.
+    """
+    choices = settings.read()
+    ray = _import_quietly()
+    if ray.is_initialized():
+        msg = "this process is connected to Ray already; leave that block before the next connect"
+        raise ClusterError(msg)
+    if address in {None, "local"}:
+        shape = dask_cluster.local_shape(choices, workers or choices.workers, task_bytes=task_bytes)
+        reached = _started_here(*shape)
+    else:
+        reached = _reached(str(address), choices.connect_timeout)
+    with _kept_environment():
+        try:
+            with reached as cluster:
+                yield cluster
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _started_here(count: int, memory: int) -> Iterator[RayCluster]:
+    import ray
+
+    folder = _folder()
+    try:
+        try:
+            with _on_loopback(), _kept_terminate_signal():
+                ray.init(
+                    address="local",
+                    num_cpus=count,
+                    num_gpus=0,
+                    include_dashboard=False,
+                    object_store_memory=_STORE_BYTES,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    _node_ip_address="127.0.0.1",
+                    _memory=count * memory,
+                    _temp_dir=folder,
+                    _plasma_directory=_store_folder(folder),
+                )
+        except (OSError, RuntimeError, ValueError) as error:
+            msg = f"Ray could not be started on this machine ({error}); expected {count} cores, "
+            msg += f"{_STORE_BYTES >> 20} MiB for its object store and a writable {folder}"
+            raise ClusterError(msg) from error
+        yield RayCluster("local")
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _reached(address: str, timeout: float) -> Iterator[RayCluster]:
+    import ray
+
+    _require_answer(address, timeout)
+    try:
+        with _kept_terminate_signal(), warnings.catch_warnings():
+            # Said again by the error, in our words and with what to do.
+            warnings.filterwarnings("ignore", message="Ray Client connection timed out")
+            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (OSError, RuntimeError, ValueError, SystemExit) as error:
+        msg = f"{address}: {error}; expected a Ray cluster of release {ray.__version__} there, and "
+        msg += "for host:port a node of it on this machine; check the address, or use ray://"
+        raise ClusterError(msg) from error
+    yield RayCluster(address)
+
+
+def _require_answer(address: str, timeout: float) -> None:
+    """Refuse an address where no Ray answers in time; Ray itself would try for two minutes."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        msg = f"{address!r} is no Ray address; expected local, host:port or ray://host:port"
+        raise ClusterError(msg)
+    host, port = match["host"].strip("[]"), int(match["port"])
+    advice = "check the address and that Ray runs there, or wait longer: NUNATAK_CONNECT_TIMEOUT"
+    try:
+        socket.create_connection((host, port), timeout=timeout).close()
+    except (OSError, OverflowError) as error:
+        msg = f"{address}: {error}; expected a Ray cluster there; {advice}"
+        raise ClusterError(msg) from error
+    if match["client"]:
+        return
+    # In a process of its own, because a head node that does not answer ends the process that asks.
+    check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        subprocess.run(check, check=True, capture_output=True, timeout=timeout)  # noqa: S603
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+        msg = f"{address}: something answers, but as no Ray head node of our release within "
+        msg += f"{timeout:g} s; {advice}"
+        raise ClusterError(msg) from error
+
+
+def _import_quietly() -> Any:
+    """Return Ray, told to send no statistics of use anywhere."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    return ray
+
+
+def _folder() -> str:
+    """Return a new folder for logs and sockets, near enough to the root for a socket's path."""
+    base = tempfile.gettempdir()
+    short = base if len(base) + len("/nunatak-12345678") <= _LONGEST_FOLDER else "/tmp"  # noqa: S108
+    return tempfile.mkdtemp(prefix="nunatak-", dir=short)
+
+
+def _store_folder(folder: str) -> str | None:
+    """Return where the object store lies: the folder, where shared memory is too small for it."""
+    if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > 2 * _STORE_BYTES:
+        return None
+    return folder
+
+
+def _nodes() -> list[dict[str, float]]:
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    found = [each["Resources"] for each in nodes if each["Alive"]]
+    return [each for each in found if each.get("CPU", 0) >= 1]
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let Ray keep the address it is given: it puts the outward one in the place of 127.0.0.1."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _kept_environment() -> Iterator[None]:
+    """Remove what Ray leaves in the environment, which would steer the next connection."""
+    before = {name for name in os.environ if name.startswith("RAY_")}
+    try:
+        yield
+    finally:
+        for name in [each for each in os.environ if each.startswith("RAY_")]:
+            if name not in before:
+                del os.environ[name]
+
+
+@contextmanager
+def _kept_terminate_signal() -> Iterator[None]:
+    """Restore the handler that Ray replaces, so that SIGTERM still commits what is finished."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
