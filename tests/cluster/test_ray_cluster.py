@@ -59,6 +59,7 @@ class Spectrum(Rows):
 
 @pytest.mark.ray
 class TestKeysOnRay:
+    @pytest.mark.slow
     def test_here_dask_and_ray_write_the_same_bits(self, tmp_path, ray):
         found = {}
         with dask_cluster.connect(workers=2) as client:
