@@ -75,8 +75,8 @@ class Rows:
         return np.concatenate([self.matrix(), self.group_matrix() * ~self.is_replaced()])
 
 
-WHOLE_KM2 = 11e6
-"""Regions of less than this together are not the ice sheet, and are not called AIS [km²]."""
+WHOLE_M2 = 11e12
+"""Regions of less than this together on the map are not the ice sheet, nor called AIS [m²]."""
 
 
 def _whole_groups(polygons: gpd.GeoDataFrame, regions: list[str]) -> dict[str, list[str]]:
@@ -87,7 +87,7 @@ def _whole_groups(polygons: gpd.GeoDataFrame, regions: list[str]) -> dict[str, l
         partial = [name for name, ids in balance.SHEETS.items()
                    if name in groups and {*groups[name]} != {str(i) for i in ids}]  # fmt: skip
         groups = {name: ids for name, ids in groups.items() if name not in partial}
-    if float(polygons.area_km2.sum()) < WHOLE_KM2:
+    if float(polygons.geometry.area.sum()) < WHOLE_M2:
         groups = {"all" if name == balance.ALL else name: ids for name, ids in groups.items()}
     clash = [name for name in groups if name in regions]
     return {name: ids for name, ids in groups.items() if name not in clash}

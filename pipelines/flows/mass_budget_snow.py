@@ -223,7 +223,7 @@ def _extended(records: Months, number: int, choices: SurfaceMassBalance) -> snow
     if len(years) < LEAST_YEARS:
         msg = (
             f"{records.names[number]} and the reanalysis {records.names[-1]} have {len(years)} "
-            f"whole calendar years in common, expected {LEAST_YEARS} at least to score a continuation; "
+            f"whole calendar years in common, expected {LEAST_YEARS} at least to score it; "
             "ingest more of one, or leave the reanalysis out"
         )
         raise KeyFailed(msg, ())

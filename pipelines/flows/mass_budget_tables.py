@@ -117,7 +117,8 @@ def _span_rows(of: Told, span: Span, note: str) -> Iterator[tables.Row]:
             if known:
                 yield of.row(
                     quantity, name, span, float(found.value[i] / KG_PER_GT),
-                    float(found.sigma[i] / KG_PER_GT), note=_note(note, found, i) + of.without(quantity),
+                    float(found.sigma[i] / KG_PER_GT),
+                    note=_note(note, found, i) + of.without(quantity),
                 )  # fmt: skip
             elif quantity in TOLD_MISSING:
                 why = reasons[i] if quantity != "mass_balance" else reasons[i] or "snow"

@@ -18,8 +18,9 @@ from pipelines.geometry.region_borders import Borders, borders, wide_parts
 from pipelines.geometry.true_area import true_area
 from pipelines.kernels.budget.flux_gate import GateError
 
-NEAR_M = 20_000.0
-"""Ice farther than this from every region is in no region's sliver: outlines differ by less [m]."""
+NEAR_M, OFF_M = 20_000.0, 1_000_000.0
+"""Grounded ice, and what a gate encloses off it, that is in no region's sliver: farther than this
+from every region, as outlines differ by less and gates lie nearer [m]."""
 BESIDE_M = 1.0
 """How far from the middle of an edge of a gate its two sides are looked at [m]."""
 WHOLE = 0.95
@@ -67,10 +68,9 @@ def slivers(
     """
     parts = gate_parts(gates)
     _require_open(parts, reversed_gates)
-    ice = _near(_grounded_ice(grounded), regions)
+    ice = _grounded_ice(grounded)
     known = borders(regions, near=np.asarray(regions.total_bounds), margin_m=np.inf)
-    enclosed = shapely.union_all([part.inside for part in parts if part.inside is not None])
-    inside = _near(enclosed, regions)
+    inside = shapely.union_all([part.inside for part in parts if part.inside is not None])
     pieces, entered = _around_closed(inside, ice, known)
     turned = [_turned(part, reversed_gates) for part in parts if part.inside is None]
     more, remarks = _below_open(turned, ice, known, entered)
@@ -94,13 +94,14 @@ def _mostly_slivers(table: gpd.GeoDataFrame, known: Borders) -> list[str]:
     ]
 
 
-def _near(shape: shapely.Geometry, regions: gpd.GeoDataFrame) -> shapely.Geometry:
-    """Return what of a shape lies in or near the regions: ice elsewhere belongs to none of them."""
+def _near(
+    shape: shapely.Geometry, regions: NDArray[np.object_], distance: float
+) -> shapely.Geometry:
+    """Return what of a shape lies in or near the regions: what is elsewhere belongs to none."""
     if shape.is_empty:
         return shape
-    near = shapely.union_all(shapely.buffer(shapely.simplify(
-        regions.geometry.to_numpy(), NEAR_M / 20.0), NEAR_M))  # fmt: skip
-    return shapely.intersection(shape, near)
+    plain = shapely.simplify(regions, distance / 20.0)
+    return shapely.intersection(shape, shapely.union_all(shapely.buffer(plain, distance)))
 
 
 def _require_open(parts: tuple[GateParts, ...], names: Collection[str]) -> None:
@@ -145,8 +146,8 @@ def _around_closed(
     entered = {i for i, shape in enumerate(shared) if len(wide_parts(shape))}
     pieces: list[_Piece] = []
     for sign, shape in (
-        (1, shapely.difference(ice, inside)),
-        (-1, shapely.difference(inside, ice)),
+        (1, _near(shapely.difference(ice, inside), known.shapes, NEAR_M)),
+        (-1, _near(shapely.difference(inside, ice), known.shapes, OFF_M)),
     ):
         held = by_region(shape, known)
         pieces += [(i, sign, part) for i, part in held.items() if i in entered]

@@ -323,7 +323,7 @@ def test_example_of_what_is_no_product_is_refused() -> None:
         run_files.example("gravimtry")
     with pytest.raises(
         SettingsError,
-        match=r"not made by this version; expected one of gravimetry, altimetry, combination, mass_budget$",
+        match=r"this version; expected one of gravimetry, altimetry, combination, mass_budget$",
     ):
         run_files.example("scenes")
 

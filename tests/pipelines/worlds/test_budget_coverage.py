@@ -143,6 +143,9 @@ class WholeRecord:
     def ratio_sigma(self) -> FLOAT:
         return self.zero
 
+    def coast_sigma(self) -> FLOAT:
+        return self.zero
+
 
 def terms_of(
     scene: Scene, flux: FLOAT, *, density: float, generator: np.random.Generator
