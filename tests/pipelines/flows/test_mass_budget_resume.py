@@ -52,3 +52,21 @@ def test_two_workers_and_other_blocks_of_nodes_give_the_same_bits(
 
     assert (outcome.failed, outcome.left) == (0, 0), outcome.failures
     assert not differing(here, arrays_of(opened(tmp_path / "out")))
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_ray_sweeps_an_ensemble_with_the_numbers_of_dask(
+    budget: BudgetWorld, workers: str, tmp_path: Path
+) -> None:
+    """Two beds by a gate that is read and one that is made."""
+    document = changed(budget.document(), mass_budget={"gates": {"generate_km": [40]}})
+    on_dask = plan_of(changed(document, output="dask"), tmp_path)
+    on_ray = plan_of(changed(document, output="ray"), tmp_path)
+
+    outcomes = [on_dask.execute(workers), on_ray.execute(ray="local")]
+
+    assert [(each.failed, each.left) for each in outcomes] == [(0, 0), (0, 0)]
+    written = [arrays_of(opened(tmp_path / name)) for name in ("dask", "ray")]
+    assert len(written[0]["member_choice"]) > 1
+    assert not differing(*written)
