@@ -119,7 +119,8 @@ def _dataset(of: Told) -> xr.Dataset:
         long_name = "mass balance, regions replaced" if name == "replaced" else name
         for suffix, part in (("", "value"), ("_standard_error", "sigma")):
             values = np.stack([getattr(each, part) for each in told]) / KG_PER_GT
-            attributes = {"units": "Gt yr-1", "long_name": long_name.replace("_", " ")}
+            of_what = "standard error of " if suffix else ""
+            attributes = {"units": "Gt yr-1", "long_name": of_what + long_name.replace("_", " ")}
             if not suffix:
                 attributes["ancillary_variables"] = f"{name}_standard_error"
             variables[f"{name}{suffix}"] = (("time", "region"), values, attributes)

@@ -130,9 +130,11 @@ def _cumulative(of: Told) -> dict[str, bytes]:
     if not known:
         return {}
     spans = series.spans(of)
+    replaced = of.layout.places.replaced
+    text = f"Mass change, regions {', '.join(replaced)} replaced" if replaced else "Mass change"
     return {
         "cumulative": cumulative.cumulative(
-            spans.ends, known, start=float(spans.starts[0]), title=_title(of, "Mass change")
+            spans.ends, known, start=float(spans.starts[0]), title=_title(of, text)
         )
     }
 
