@@ -6,7 +6,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("explore")
+hypothesis.settings.register_profile("repeat", derandomize=True)
+# What a run finds must not depend on its luck; HYPOTHESIS_PROFILE=explore draws new examples.
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 pytest_plugins = [
     "tests.fixtures.oracles",
