@@ -201,6 +201,16 @@ class Contract:
             raise ContractError(msg)
 
 
+def _require_no_fault(kind: str, faults: list[str]) -> None:
+    """Refuse a table, naming all that is wrong with it."""
+    if faults:
+        msg = (
+            f"this is no valid table of {kind!r}: {'; '.join(faults)}; ingest its source again, "
+            "or correct the program that wrote it"
+        )
+        raise ContractError(msg)
+
+
 @dataclass(frozen=True)
 class PolygonContract:
     """What tables of regions hold: `REGION_COLUMNS`, polygons in EPSG:3031, ids as text."""
@@ -215,13 +225,7 @@ class PolygonContract:
         ContractError
             Naming every fault.
         """
-        faults = list(self._faults(table))
-        if faults:
-            msg = (
-                f"this is no valid table of {self.kind!r}: {'; '.join(faults)}; ingest its source "
-                "again, or correct the program that wrote it"
-            )
-            raise ContractError(msg)
+        _require_no_fault(self.kind, list(self._faults(table)))
         return table
 
     def example(self) -> gpd.GeoDataFrame:
@@ -264,13 +268,7 @@ class LineContract:
         ContractError
             Naming every fault.
         """
-        faults = list(self._faults(table))
-        if faults:
-            msg = (
-                f"this is no valid table of {self.kind!r}: {'; '.join(faults)}; ingest its source "
-                "again, or correct the program that wrote it"
-            )
-            raise ContractError(msg)
+        _require_no_fault(self.kind, list(self._faults(table)))
         return table
 
     def example(self) -> gpd.GeoDataFrame:

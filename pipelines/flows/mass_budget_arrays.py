@@ -122,7 +122,14 @@ class Layout:
 
 def arrays(layout: Layout) -> list[Array]:
     """Return every array that keys of work fill."""
-    return [*_at_nodes(layout), *_by_region(layout), *_by_row(layout), *_maps(layout)]
+    return [
+        *_at_nodes(layout),
+        *_by_case(layout),
+        *_below_gates(layout),
+        *_by_month(layout),
+        *_by_row(layout),
+        *_maps(layout),
+    ]
 
 
 def _at_nodes(layout: Layout) -> list[Array]:
@@ -164,12 +171,13 @@ _VELOCITY = (
 )  # fmt: skip
 
 
-def _by_region(layout: Layout) -> list[Array]:
-    r, g, m = len(layout.regions), len(layout.gate_sets), len(layout.months)
-    cases, years, rows = len(layout.cases), len(layout.years), len(layout.rows)
+def _by_case(layout: Layout) -> list[Array]:
+    """Return what the flux stage makes of each case: sums, covariances, where velocity is from."""
+    r, g = len(layout.regions), len(layout.gate_sets)
+    cases, years = len(layout.cases), len(layout.years)
     terms, wide = len(FLUX_TERMS), len(layout.places.flux_names)
     layers = 1 + max((len(each) for each in layout.attributes["nunatak:layers"]), default=0)
-    found = [
+    return [
         Array("case_ice_flux", ("case", "year", "region"), (cases, years, r), (1, years, r), FLUX,
               "Mass through the gate, outward"),
         Array("gate_ice_flux", ("case", "year", "gate"), (cases, years, layout.nodes.most_gates),
@@ -193,6 +201,13 @@ def _by_region(layout: Layout) -> list[Array]:
               (len(layout.mosaics), g, len(WEIGHTS), years, r, layers),
               (1, 1, len(WEIGHTS), years, r, layers), "1",
               "Part of each region's gate that each layer gave; the last is what none gave"),
+    ]  # fmt: skip
+
+
+def _below_gates(layout: Layout) -> list[Array]:
+    """Return sums between gates and grounding line, and areas."""
+    r, g, rows = len(layout.regions), len(layout.gate_sets), len(layout.rows)
+    return [
         whole("volume_rate", ("gate_set", "region"), (g, r), "m3 yr-1",
               "Rate of ice volume between gate and grounding line"),
         whole("volume_rate_missing", ("gate_set", "region"), (g, r), "1",
@@ -209,17 +224,22 @@ def _by_region(layout: Layout) -> list[Array]:
         whole("region_melt", ("region",), (r,), FLUX, "Basal melt of the grounded ice"),
         whole("region_area", ("row",), (rows,), "m2", "Area of the grounded ice"),
     ]  # fmt: skip
+
+
+def _by_month(layout: Layout) -> list[Array]:
+    """Return the months of climate models; none of a run without any."""
+    r, g, m = len(layout.regions), len(layout.gate_sets), len(layout.months)
     count = len(layout.records)
-    if count and m:
-        found += [
-            Array("record_smb", ("record", "month", "region"), (count, m, r), (1, m, r), "kg",
-                  "Surface mass balance of the month"),
-            Array("record_missing", ("record", "month", "region"), (count, m, r), (1, m, r), "1",
-                  "Part of the region's area where the model has no value"),
-            Array("record_sliver_smb", ("record", "gate_set", "month", "region"), (count, g, m, r),
-                  (1, g, m, r), "kg", "Surface mass balance between gate and grounding line"),
-        ]  # fmt: skip
-    return found
+    if not (count and m):
+        return []
+    return [
+        Array("record_smb", ("record", "month", "region"), (count, m, r), (1, m, r), "kg",
+              "Surface mass balance of the month"),
+        Array("record_missing", ("record", "month", "region"), (count, m, r), (1, m, r), "1",
+              "Part of the region's area where the model has no value"),
+        Array("record_sliver_smb", ("record", "gate_set", "month", "region"), (count, g, m, r),
+              (1, g, m, r), "kg", "Surface mass balance between gate and grounding line"),
+    ]  # fmt: skip
 
 
 def _by_row(layout: Layout) -> list[Array]:

@@ -102,17 +102,7 @@ def resolve(run: Run) -> MassBudgetInputs:
     InputError
         What the run file asks for is not there, or does not fit together.
     """
-    catalogue = open_catalogue(run.catalogue)
-    named: dict[str, list[pystac.Item]] = {}
-    for role in ("velocity", "thickness", "gates", "surface_mass_balance"):
-        for name in getattr(run.inputs, role):
-            named[f"{role}/{name}"] = _all(catalogue, name, role)
-    for role in ("grounded_ice", "elevation_rate", "basal_melt"):
-        if (name := getattr(run.inputs, role)) is not None:
-            named[role] = [_single(catalogue, name, role)]
-    if run.inputs.reanalysis is not None:
-        named["reanalysis"] = _all(catalogue, run.inputs.reanalysis, "reanalysis")
-    named["regions"] = [_single(catalogue, run.regions, "regions")]
+    named = _named(run)
     maps = tuple(m for name in run.inputs.velocity for m in _maps(name, named[f"velocity/{name}"]))
     mosaics = run.choices.mosaics or (_default_mosaic(run.inputs.velocity),)
     _require_layers(mosaics, run.inputs.velocity)
@@ -144,6 +134,22 @@ def resolve(run: Run) -> MassBudgetInputs:
         grounded_ice=named["grounded_ice"][0],
         notes=tuple(_notes(run, maps, named)),
     )
+
+
+def _named(run: Run) -> dict[str, list[pystac.Item]]:
+    """Return the items of every role, by ``role/collection`` where a role may have several."""
+    catalogue = open_catalogue(run.catalogue)
+    named: dict[str, list[pystac.Item]] = {}
+    for role in ("velocity", "thickness", "gates", "surface_mass_balance"):
+        for name in getattr(run.inputs, role):
+            named[f"{role}/{name}"] = _all(catalogue, name, role)
+    for role in ("grounded_ice", "elevation_rate", "basal_melt"):
+        if (name := getattr(run.inputs, role)) is not None:
+            named[role] = [_single(catalogue, name, role)]
+    if run.inputs.reanalysis is not None:
+        named["reanalysis"] = _all(catalogue, run.inputs.reanalysis, "reanalysis")
+    named["regions"] = [_single(catalogue, run.regions, "regions")]
+    return named
 
 
 def _all(catalogue: Catalogue, name: str, role: str) -> list[pystac.Item]:
