@@ -64,7 +64,14 @@ def resolved(label: str, years: Sequence[Year]) -> FLOAT:
         asked = intervals.year(label)
     except intervals.YearError:
         return np.full(len(years), np.nan)
-    return np.asarray(intervals.day_weights([asked], years)[0])
+    weights = np.asarray(intervals.day_weights([asked], years)[0])
+    # A longer interval is no part of the year: what it averages is mostly of other years.
+    inside = [asked.start <= year.start and year.end <= asked.end for year in years]
+    return (
+        weights
+        if np.all(np.isin(np.flatnonzero(weights), np.flatnonzero(inside)))
+        else (np.full(len(years), np.nan))
+    )
 
 
 def whole_epochs(choices: MassBudgetChoices, years: Sequence[Year]) -> list[Epoch]:

@@ -1,5 +1,6 @@
 """Choices of a mass budget: ensembles, open gates, frames, months, gaps; and what is refused."""
 
+import datetime as dt
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +14,9 @@ import shapely
 import zarr
 
 from pipelines import stored
+from pipelines.flows import mass_budget_epochs
 from pipelines.flows.catalogue_inputs import InputError
+from pipelines.flows.mass_budget_years import year
 from pipelines.kernels import geodesy
 from pipelines.worlds import budget as budget_truth
 from pipelines.worlds import field_files
@@ -385,3 +388,17 @@ def test_thickness_below_zero_is_a_filler_and_refused(plain: BudgetWorld, tmp_pa
         units={"thickness": "meters"}, title="A thickness", thickness_kind="ice_equivalent",
     )  # fmt: skip
     assert "-9999" in reasons("thickness", path, tmp_path)[0]
+
+
+def test_years_are_made_of_months_but_not_of_longer_intervals() -> None:
+    starts = [dt.date(2015, month, 1) for month in range(1, 13)]
+    months = [year(a, b) for a, b in zip(starts, [*starts[1:], dt.date(2016, 1, 1)], strict=True)]
+    several = [year(dt.date(2005, 1, 1), dt.date(2017, 1, 1))]
+
+    weights = mass_budget_epochs.resolved("2015", months)
+
+    np.testing.assert_allclose(weights, [(m.end - m.start).days / 365.0 for m in months])
+    assert np.isnan(mass_budget_epochs.resolved("2015", several)).all()
+    assert np.isnan(mass_budget_epochs.resolved("2016", months)).all()
+    assert [span.name for span in mass_budget_epochs.years_of_months(months)] == ["2015"]
+    assert mass_budget_epochs.years_of_months(several) == []
