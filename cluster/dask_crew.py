@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import icechunk
 
-from cluster.crew import LARGE_JOB, Job, Outcome, perform
+from cluster.crew import LARGE_JOB, Outcome, perform
+from cluster.jobs import Job, ModelJob
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -17,6 +18,8 @@ class DaskWorkers:
     (``KilledWorker``) after ``allowed-failures`` deaths.
     """
 
+    quarantines = False
+
     def __init__(self, client: "Client") -> None:
         from distributed import as_completed
 
@@ -28,7 +31,7 @@ class DaskWorkers:
         """Return the threads of all workers there are now."""
         return int(sum(self._client.nthreads().values()))
 
-    def ship(self, job: Job) -> Any:
+    def ship(self, job: Job | ModelJob) -> Any:
         """Return the job, or a reference to it on the workers if it is too large for each task."""
         from distributed.protocol.pickle import dumps
 

@@ -190,16 +190,23 @@ def _register_conventions(attributes: Document) -> None:
 
 
 def _add_grid_mapping(documents: dict[str, Document], mapping: Document) -> None:
-    """Add the variable that CF calls a grid mapping, and refer to it from maps that do not yet."""
-    maps = [
-        document.setdefault("attributes", {})
-        for document in documents.values()
-        if tuple(document.get("dimension_names") or ())[-2:] == ("y", "x")
-    ]
-    for attributes in maps:
-        attributes.setdefault("grid_mapping", "crs")
-    for name in {str(attributes["grid_mapping"]) for attributes in maps}:
-        documents.setdefault(f"{name}/{ROOT}", _scalar(mapping))
+    """Add the variable that CF calls a grid mapping, and refer to it from maps that do not yet.
+
+    A name in ``grid_mapping`` is looked up in the group of the map, so each such group gets one.
+    """
+    for name in [name for name in documents if _is_map(documents[name])]:
+        attributes = documents[name].setdefault("attributes", {})
+        variable = attributes.setdefault("grid_mapping", "crs")
+        folder = name.removesuffix(f"/{ROOT}").rpartition("/")[0]
+        path = f"{folder}/{variable}/{ROOT}" if folder else f"{variable}/{ROOT}"
+        documents.setdefault(path, _scalar(mapping))
+
+
+def _is_map(document: Document) -> bool:
+    return (
+        tuple(document.get("dimension_names") or ())[-2:] == ("y", "x")
+        or "grid_mapping" in document.get("attributes", {})
+    )  # fmt: skip
 
 
 def _scalar(attributes: Document) -> Document:

@@ -18,6 +18,9 @@ from typing import Any, Literal
 
 State = Literal["done", "failed"]
 
+# Receipts of other jobs stay as short as they were.
+_OF_MODELS = frozenset({"output_sha256", "model", "snapshot"})
+
 
 class ReceiptError(ValueError):
     """A receipt contradicts itself or cannot be read."""
@@ -66,11 +69,21 @@ class Receipt:
         Why the key failed; empty if it is done.
     note : str
         What a reader of the results should know of a key that is done.
+    output_sha256 : str
+        Of the names and bytes of the chunks that a model wrote, as stored; see
+        :meth:`cluster.metered_store.MeteredStore.digest`. Empty where no model was at work.
+    model : str
+        SHA-256 of the weights at work; empty without any.
+    snapshot : str
+        Which snapshot of its input the job read; empty where inputs have none.
 
     Examples
     --------
-    >>> Receipt("2011-02", "done", 0.5, 100, 80, ("GSM-2_2011032",)).to_json()
+    >>> receipt = Receipt("2011-02", "done", 0.5, 100, 80, ("GSM-2_2011032",))
+    >>> receipt.to_json()
     '{"key":"2011-02","state":"done","seconds":0.5,"bytes_read":100,"bytes_written":80,"inputs":["GSM-2_2011032"],"reason":"","note":""}'
+    >>> Receipt.from_json(receipt.to_json()) == receipt
+    True
     """
 
     key: str
@@ -81,6 +94,9 @@ class Receipt:
     inputs: tuple[str, ...] = ()
     reason: str = ""
     note: str = ""
+    output_sha256: str = ""
+    model: str = ""
+    snapshot: str = ""
 
     def __post_init__(self) -> None:
         if self.state not in {"done", "failed"}:
@@ -94,8 +110,11 @@ class Receipt:
             raise ReceiptError(msg)
 
     def to_json(self) -> str:
-        """Return the receipt as one line of JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+        """Return the receipt as one line of JSON; what only models have is left out if empty."""
+        facts = {
+            name: value for name, value in asdict(self).items() if value or name not in _OF_MODELS
+        }
+        return json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Receipt":

@@ -6,6 +6,7 @@ it is written was meant to be changed in part; metadata that change belong in th
 are refused where they happen, on the worker.
 """
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,13 @@ class WholeChunkError(ValueError):
 class MeteredStore(WrapperStore[Store]):
     """Count bytes and refuse writes that are not whole chunks.
 
+    Parameters
+    ----------
+    store : Store
+        The store of one fork.
+    hashed : bool
+        Whether to take the SHA-256 of each chunk on its way, for :meth:`digest`.
+
     Attributes
     ----------
     bytes_read, bytes_written : int
@@ -29,12 +37,23 @@ class MeteredStore(WrapperStore[Store]):
         Names of the chunks written, or cleared because they hold nothing but the fill value.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, hashed: bool = False) -> None:
         super().__init__(store)
         self.bytes_read = 0
         self.bytes_written = 0
         self.chunks: set[str] = set()
         self._looked_at: set[str] = set()
+        self._hashes: dict[str, str] | None = {} if hashed else None
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what was written: lines ``name sha256``, sorted by name.
+
+        A chunk that was cleared has the hash of no bytes. Empty if the chunks were not hashed.
+        """
+        if self._hashes is None:
+            return ""
+        lines = "".join(f"{name} {self._hashes[name]}\n" for name in sorted(self._hashes))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -55,12 +74,14 @@ class MeteredStore(WrapperStore[Store]):
     async def set(self, key: str, value: Buffer) -> None:
         """Write one whole chunk."""
         self._claim(key)
+        self._hash(key, value)
         await super().set(key, value)
         self.bytes_written += len(value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write one whole chunk unless it is there."""
         self._claim(key)
+        self._hash(key, value)
         await super().set_if_not_exists(key, value)
 
     async def _set_many(self, values: Iterable[tuple[str, Buffer]]) -> None:
@@ -70,6 +91,7 @@ class MeteredStore(WrapperStore[Store]):
     async def delete(self, key: str) -> None:
         """Clear one whole chunk: all of it is the fill value."""
         self._claim(key)
+        self._hash(key, None)
         await super().delete(key)
 
     async def delete_dir(self, prefix: str) -> None:
@@ -80,6 +102,11 @@ class MeteredStore(WrapperStore[Store]):
     def _with_store(self, store: Store) -> Any:
         msg = f"a metered store counts for one fork and takes no other ({store})"
         raise WholeChunkError(msg)
+
+    def _hash(self, key: str, value: Buffer | None) -> None:
+        if self._hashes is not None:
+            stored = b"" if value is None else value.as_buffer_like()
+            self._hashes[key] = hashlib.sha256(stored).hexdigest()
 
     def _claim(self, key: str) -> None:
         if _is_metadata(key):

@@ -3,6 +3,9 @@
 A runtime started here listens on the loopback only, keeps its object store small (arrays never pass
 through it, only large jobs do) and is gone afterwards, with its folder. Each task has one core and
 one thread of linear algebra, as on Dask, so the numbers are the same.
+
+Ray asks for a token (:mod:`cluster.ray_token`): a runtime started here has one of its own, and that
+of a cluster is read from the environment.
 """
 
 import logging
@@ -22,9 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import dask_cluster, settings
+from cluster import dask_cluster, ray_token, settings
 from cluster.dask_cluster import ClusterError
 
+_CLIENT_SERVERS = 3  # how often one is asked for
 # Only jobs larger than cluster.crew.LARGE_JOB and small receipts lie in it.
 _STORE_BYTES = 256 * 2**20
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - asked for its size, nothing of ours is put there
@@ -49,6 +53,17 @@ class RayCluster:
         """Return the cores of all nodes there are now."""
         return sum(int(each.get("CPU", 0)) for each in _nodes())
 
+    def nodes(self) -> list[dict[str, float]]:
+        """Return the resources of each node there is now, by Ray's names of them."""
+        return _nodes()
+
+    def has_node(self, name: str) -> bool:
+        """Return whether the node of this name is there now."""
+        import ray
+
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        return any(each["NodeID"] == name and each["Alive"] for each in nodes)
+
     def worker_memory(self) -> int:
         """Return the memory of one core of the smallest node [bytes].
 
@@ -63,7 +78,11 @@ class RayCluster:
 
 @contextmanager
 def connect(
-    address: str | None = None, *, workers: int | None = None, task_bytes: int = 0
+    address: str | None = None,
+    *,
+    workers: int | None = None,
+    task_bytes: int = 0,
+    gpus: int | None = None,
 ) -> Iterator[RayCluster]:
     """Yield a Ray cluster, and leave nothing of ours running afterwards.
 
@@ -77,6 +96,8 @@ def connect(
     task_bytes : int
         The largest task that is to run [bytes]: of local workers only so many are allowed that
         each has room for it.
+    gpus : int, optional
+        How many GPUs a local runtime may use; by default those that this process sees.
 
     Yields
     ------
@@ -85,7 +106,8 @@ def connect(
     Raises
     ------
     ClusterError
-        If there is no cluster within ``NUNATAK_CONNECT_TIMEOUT``, or none can be started.
+        If there is no cluster within ``NUNATAK_CONNECT_TIMEOUT``, none can be started, or it
+        demands another token than ``RAY_AUTH_TOKEN``.
     """
     choices = settings.read()
     ray = _import_quietly()
@@ -94,7 +116,7 @@ def connect(
         raise ClusterError(msg)
     if address in {None, "local"}:
         shape = dask_cluster.local_shape(choices, workers or choices.workers, task_bytes=task_bytes)
-        reached = _started_here(*shape)
+        reached = _started_here(*shape, gpus)
     else:
         reached = _reached(str(address), choices.connect_timeout)
     with _kept_environment():
@@ -106,17 +128,20 @@ def connect(
 
 
 @contextmanager
-def _started_here(count: int, memory: int) -> Iterator[RayCluster]:
+def _started_here(count: int, memory: int, gpus: int | None) -> Iterator[RayCluster]:
     import ray
 
     folder = _folder()
     try:
         try:
+            ray_token.make_for_local()
+            # Ray would run its workers at niceness 15, behind whatever else this machine does.
+            os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
             with _on_loopback(), _kept_terminate_signal():
                 ray.init(
                     address="local",
                     num_cpus=count,
-                    num_gpus=0,
+                    num_gpus=gpus,
                     include_dashboard=False,
                     object_store_memory=_STORE_BYTES,
                     log_to_driver=False,
@@ -140,17 +165,36 @@ def _started_here(count: int, memory: int) -> Iterator[RayCluster]:
 def _reached(address: str, timeout: float) -> Iterator[RayCluster]:
     import ray
 
+    ray_token.read_from_environment()
     _require_answer(address, timeout)
     try:
         with _kept_terminate_signal(), warnings.catch_warnings():
             # Said again by the error, in our words and with what to do.
             warnings.filterwarnings("ignore", message="Ray Client connection timed out")
-            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
+            _joined(address)
     except (OSError, RuntimeError, ValueError, SystemExit) as error:
         msg = f"{address}: {error}; expected a Ray cluster of release {ray.__version__} there, and "
         msg += "for host:port a node of it on this machine; check the address, or use ray://"
         raise ClusterError(msg) from error
     yield RayCluster(address)
+
+
+def _joined(address: str) -> None:
+    """Connect, and again where the server that Ray starts for each client died as it started.
+
+    Ray looks for a free port first and takes it seconds later, when another may have it; asked
+    again it takes the next one.
+    """
+    import ray
+
+    for attempt in range(_CLIENT_SERVERS):
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except ConnectionAbortedError:
+            if attempt + 1 == _CLIENT_SERVERS:
+                raise
+        else:
+            return
 
 
 def _require_answer(address: str, timeout: float) -> None:
@@ -167,12 +211,17 @@ def _require_answer(address: str, timeout: float) -> None:
         msg = f"{address}: {error}; expected a Ray cluster there; {advice}"
         raise ClusterError(msg) from error
     if match["client"]:
+        ray_token.require_accepted(address, f"{match['host']}:{port}", timeout)
         return
     # In a process of its own, because a head node that does not answer ends the process that asks.
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        subprocess.run(check, check=True, capture_output=True, timeout=timeout)  # noqa: S603
+        subprocess.run(  # noqa: S603
+            check, check=True, capture_output=True, text=True, timeout=timeout
+        )
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+        if isinstance(error, subprocess.CalledProcessError):
+            ray_token.require_not_refused(address, error.stderr)
         msg = f"{address}: something answers, but as no Ray head node of our release within "
         msg += f"{timeout:g} s; {advice}"
         raise ClusterError(msg) from error

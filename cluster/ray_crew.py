@@ -11,8 +11,9 @@ from typing import Any
 import icechunk
 
 from cluster import settings
-from cluster.crew import LARGE_JOB, Job, Outcome, perform
+from cluster.crew import LARGE_JOB, Outcome, perform
 from cluster.dask_cluster import ONE_THREAD
+from cluster.jobs import Job, ModelJob
 from cluster.ray_cluster import RayCluster
 
 
@@ -27,6 +28,8 @@ class _Task:
 
 class RayWorkers:
     """The workers of a Ray cluster, one core and one thread of linear algebra a task."""
+
+    quarantines = False
 
     def __init__(self, cluster: RayCluster) -> None:
         import ray
@@ -44,7 +47,7 @@ class RayWorkers:
         """Return the cores of the cluster there are now."""
         return self._cluster.threads()
 
-    def ship(self, job: Job) -> Any:
+    def ship(self, job: Job | ModelJob) -> Any:
         """Return the job, or a reference to it in Ray's object store if it is large."""
         import ray
         from ray import cloudpickle
@@ -118,11 +121,17 @@ def _landed(reference: Any) -> Outcome | None:
     except (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError):
         return None
     except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, ObjectLostError):  # the job went down with the node that held it
+        if isinstance(error.cause, ObjectLostError):  # the job went with the node that held it
             return None
-        if not isinstance(cause, BaseException):
-            raise
-        cause.add_note(f"on a Ray worker:\n{error}")
-        raise cause from None
+        raise defect(error) from None
     return outcome
+
+
+def defect(error: Any) -> BaseException:
+    """Return what a job raised, from the RayTaskError around it."""
+    cause = error.cause
+    if not isinstance(cause, BaseException):
+        unknown: BaseException = error
+        return unknown
+    cause.add_note(f"on a Ray worker:\n{error}")
+    return cause

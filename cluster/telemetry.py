@@ -189,7 +189,7 @@ def progress(total: int, label: str, *, every: float = 5.0) -> Iterator[Progress
     try:
         yield lines
     finally:
-        lines.report()
+        lines.close()
 
 
 def _bar() -> "RichProgress":
@@ -230,6 +230,7 @@ class _Lines:
         self._label = label
         self._every = every
         self._done = 0
+        self._told = -1
         self._note: str | None = None
         self._started = self._reported = time.monotonic()
 
@@ -240,8 +241,14 @@ class _Lines:
         if time.monotonic() - self._reported >= self._every:
             self.report()
 
+    def close(self) -> None:
+        """Report the end, unless the last line was of it."""
+        if self._done != self._told:
+            self.report()
+
     def report(self) -> None:
         """Log one line: what, how many of how many, for how long, the last note."""
+        self._told = self._done
         self._reported = time.monotonic()
         seconds = self._reported - self._started
         note = f", {self._note}" if self._note else ""

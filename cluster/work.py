@@ -14,7 +14,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from cluster.crew import Crew, Job, Outcome, Workers, WorkersLost, perform
+from cluster.crew import Crew, Outcome, Workers, WorkersLost, perform
+from cluster.gpu_pool import Pool
+from cluster.jobs import OPENED, Job, ModelJob
 from cluster.ledger import Receipt
 from cluster.metered_store import WholeChunkError
 from cluster.ray_cluster import RayCluster
@@ -23,16 +25,16 @@ from cluster.version import Version
 if TYPE_CHECKING:
     from distributed import Client
 
-    Workforce = Client | RayCluster
+    Workforce = Client | RayCluster | Pool
 
-__all__ = ["Job", "Outcome", "WorkersLost", "perform", "process"]
+__all__ = ["Job", "ModelJob", "Outcome", "WorkersLost", "perform", "process"]
 
 LONGEST_WAIT = 30.0
 
 
 def process(
     keys: Sequence[str],
-    job: Job,
+    job: Job | ModelJob,
     *,
     version: Version,
     client: "Workforce | None" = None,
@@ -52,16 +54,20 @@ def process(
         bytes that pass through the group are measured here; a receipt's own ``bytes_read`` are
         those read from elsewhere and are added. Bad input is signalled by raising
         :class:`~cluster.ledger.KeyFailed`: the key gets a failed receipt and the others go on.
-        Whatever else it raises is a defect and ends the run.
+        Whatever else it raises is a defect and ends the run. A
+        :class:`~cluster.jobs.ModelJob` is opened first, once for each process that works.
     version : Version
         Where to write; its arrays exist.
-    client : distributed.Client or RayCluster, optional
-        The workers, of Dask or of Ray; without one, keys are carried out in this process.
+    client : distributed.Client, RayCluster or Pool, optional
+        The workers: of Dask, of Ray, or actors of Ray that keep their model between keys; without
+        any, keys are carried out in this process.
     batch : int
         Commit after this many receipts, or when the oldest has waited half a minute: the most
         that a killed driver has to do again.
     retries : int
         How many more times to submit a key that the scheduler gave up because its workers died.
+        If they die again, a pool puts the key into quarantine (a failed receipt) and goes on;
+        the others end the run.
     on_receipt : callable, optional
         Called once for each key that was not done at the start, after its receipt is committed.
 
@@ -158,13 +164,22 @@ class _Desk:
                 raise WholeChunkError(msg)
 
 
-def _here(keys: Iterator[str], job: Job, version: Version) -> Generator[Outcome, None, None]:
-    for key in keys:
-        yield perform(key, job, version.fork())
+def _here(
+    keys: Iterator[str], job: Job | ModelJob, version: Version
+) -> Generator[Outcome, None, None]:
+    try:
+        for key in keys:
+            yield perform(key, job, version.fork())
+    finally:
+        OPENED.forget()
 
 
 def _team(client: "Workforce") -> Workers:
     """Return the tasks of a client in the one form that a crew knows."""
+    if isinstance(client, Pool):
+        from cluster.pool_crew import PoolWorkers
+
+        return PoolWorkers(client)
     if isinstance(client, RayCluster):
         from cluster.ray_crew import RayWorkers
 

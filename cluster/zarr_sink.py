@@ -140,6 +140,18 @@ class Repository:
             work = self._candidate(self._works(), run_id)
         return self._version(work) if work else None
 
+    def conflict(self, run_id: str, describe: Mapping[str, str] | None = None) -> str:
+        """Return why :meth:`begin` would refuse ``run_id``; empty if it would not."""
+        with translated(self.address, "reading"):
+            works = self._works()
+            if not works:
+                return ""
+            try:
+                self._continued(works, run_id, dict(describe or {}))
+            except VersionConflict as error:
+                return str(error)
+            return ""
+
     def published(self) -> str | None:
         """Return the snapshot that readers see, or None before the first publication."""
         with translated(self.address, "reading"):

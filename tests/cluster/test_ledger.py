@@ -21,6 +21,9 @@ def receipts(draw, key=texts):
         inputs=tuple(draw(st.lists(texts, max_size=3))),
         reason=draw(st.text(min_size=1)) if failed else "",
         note=draw(texts),
+        output_sha256=draw(texts),
+        model=draw(texts),
+        snapshot=draw(texts),
     )
 
 

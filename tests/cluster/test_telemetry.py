@@ -153,6 +153,15 @@ class TestProgress:
         assert 2 < len(lines) <= 7
         assert "20 of 20" in lines[-1]
 
+    def test_the_end_is_told_once(self, capsys):
+        telemetry.configure_logging()
+        with telemetry.progress(2, "read", every=0.0) as bar:
+            bar.advance()
+            bar.advance()
+        assert [line.split(": ")[-1][:6] for line in capsys.readouterr().err.splitlines()] == [
+            "1 of 2", "2 of 2",
+        ]  # fmt: skip
+
     def test_an_error_still_says_how_far_it_came(self, capsys):
         telemetry.configure_logging()
 

@@ -446,3 +446,13 @@ def test_local_commits_are_made_one_at_a_time(url):
         list(pool.map(enter, range(64)))
 
     assert max(most) == 1
+
+
+def test_a_conflict_is_told_without_beginning_anything(repository):
+    assert repository.conflict("a") == ""
+    repository.begin("a", describe={"members": "30"})
+    assert repository.conflict("a") == ""
+    said = repository.conflict("b", {"members": "60"})
+    assert "holds the work of run a" in said
+    assert "members: 30 -> 60" in said
+    assert repository.find("b") is None
