@@ -7,7 +7,9 @@ server that declares FILTER and as CQL2 JSON, which every one of those takes in 
 fails, the question is asked again without it. Every item that comes back is tested here again.
 """
 
+import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,15 +21,18 @@ from pystac_client import Client
 from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
-from urllib3.util.retry import Retry
+from requests.exceptions import ChunkedEncodingError
 
 from stac.locations import CONNECT_SECONDS, READ_SECONDS, CatalogueError, UnreachableError
 from stac.queries import Query, plane_box
+from stac.retrying import bounded_retry
 from stac.static_catalogue import sort_key, unknown_collection
 
 PAGE = 200
 # What servers answer to a filter that they cannot read or evaluate.
 NOT_FILTERED = frozenset({400, 422, 500, 501})
+STUMBLES_S = (0.3, 0.9)
+"""Waits before a page that failed or came cut is asked for again [s]."""
 EXTENSIONS = ("FILTER", "SORT")
 BY_START = [
     {"field": "properties.datetime", "direction": "asc"},
@@ -118,18 +123,42 @@ class ApiCatalogue:
         return list(islice(fitting, limit))
 
 
+class PatientRequests(StacApiIO):
+    """Asks again for a page that came in part, or that failed once; throttling is the session's."""
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """Return the answer of the server, whole."""
+        for seconds in STUMBLES_S:
+            try:
+                text = super().request(href, method, headers, parameters)
+                json.loads(text)
+            except (APIError, json.JSONDecodeError) as error:
+                if not _may_pass(error):
+                    raise
+                time.sleep(seconds)
+            else:
+                return text
+        return super().request(href, method, headers, parameters)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether an answer was cut or an internal error, which another try may not meet."""
+    if isinstance(error, APIError):
+        return _status(error) == 500 or isinstance(error.__context__, ChunkedEncodingError)
+    return True
+
+
 def connect(url: str) -> ApiCatalogue:
     """Open a STAC API; a server that does not answer is given up within seconds."""
-    retry = Retry(
-        total=3,
-        connect=1,
-        backoff_factor=0.3,
-        status_forcelist=[429, 502, 503, 504],
-        allowed_methods=None,
-    )
     # Requests takes (connect, read) seconds; the client passes on what it is given.
     seconds: Any = (CONNECT_SECONDS, READ_SECONDS)
-    io = StacApiIO(max_retries=retry, timeout=seconds)
+    io = PatientRequests(max_retries=bounded_retry(), timeout=seconds)
     with asking(url):
         client = Client.open(url, stac_io=io)
         _declare(client)
@@ -147,9 +176,9 @@ def asking(url: str) -> Iterator[None]:
         if status is not None and status < 500:
             msg = f"{url} refuses the question (HTTP {status}): {reason}; ask another way"
             raise CatalogueError(msg) from error
-        msg = f"no STAC API answers at {url}: {reason}; check the address, and that it runs"
+        msg = f"no STAC API answers at {url}: {reason}; check the address and the network"
         raise UnreachableError(msg) from error
-    except (ClientTypeError, pystac.STACError, KeyError, TypeError) as error:
+    except (ClientTypeError, pystac.STACError, KeyError, TypeError, json.JSONDecodeError) as error:
         msg = (
             f"{url} answers with something that is no STAC ({error!r}); give the root of a STAC API"
         )

@@ -71,11 +71,11 @@ def read_regions(parts: Mapping[str, bytes], *, name: str) -> gpd.GeoDataFrame:
     """
     raw = read_shapes(parts, name)
     grounded, remarks = _grounded_only(raw)
-    _require_polygons(grounded, name)
-    _require_antarctic(grounded, name)
-    geometry, repaired = _repair(_project(grounded))
+    require_polygons(grounded, name)
+    require_antarctic(grounded, name)
+    geometry, changed = repaired(projected(grounded))
     named = _columns(grounded, Path(name).stem, name)
-    broken = [region for region, bad in zip(named.region, repaired, strict=True) if bad]
+    broken = [region for region, bad in zip(named.region, changed, strict=True) if bad]
     if broken:
         remarks.append(f"rings that crossed themselves repaired in: {', '.join(broken)}")
     table = gpd.GeoDataFrame(
@@ -156,7 +156,8 @@ def _grounded_only(table: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, list[str]
     return kept, [remark]
 
 
-def _require_polygons(table: gpd.GeoDataFrame, name: str) -> None:
+def require_polygons(table: gpd.GeoDataFrame, name: str) -> None:
+    """Refuse rows without a geometry, and geometries that are not areas."""
     empty = table.geometry.isna() | table.geometry.is_empty
     if empty.any():
         msg = f"{name}: rows {table.index[empty].tolist()} have no geometry; remove or fill them"
@@ -167,7 +168,8 @@ def _require_polygons(table: gpd.GeoDataFrame, name: str) -> None:
         raise BoundaryError(msg)
 
 
-def _require_antarctic(table: gpd.GeoDataFrame, name: str) -> None:
+def require_antarctic(table: gpd.GeoDataFrame, name: str) -> None:
+    """Refuse shapes that reach north of 50° S."""
     to_geographic = pyproj.Transformer.from_crs(table.crs, GEOGRAPHIC, always_xy=True)
     points = shapely.get_coordinates(table.geometry.to_numpy())
     latitude = np.asarray(to_geographic.transform(points[:, 0], points[:, 1])[1])
@@ -179,21 +181,19 @@ def _require_antarctic(table: gpd.GeoDataFrame, name: str) -> None:
         raise BoundaryError(msg)
 
 
-def _project(table: gpd.GeoDataFrame) -> NDArray[np.object_]:
+def projected(table: gpd.GeoDataFrame) -> NDArray[np.object_]:
     """Return geometries in EPSG:3031; edges along parallels, curves there, are cut up first."""
     if table.crs.is_geographic:
         table = table.set_geometry(table.geometry.segmentize(DEGREE_STEP))
     return np.asarray(table.to_crs(POLAR).geometry.to_numpy())
 
 
-def _repair(geometry: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+def repaired(geometry: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     """Return valid polygons, and which rows had to be changed."""
     broken = ~shapely.is_valid(geometry)
-    repaired = geometry.copy()
-    repaired[broken] = shapely.make_valid(
-        geometry[broken], method="structure", keep_collapsed=False
-    )
-    return shapely.force_2d(repaired), broken
+    whole = geometry.copy()
+    whole[broken] = shapely.make_valid(geometry[broken], method="structure", keep_collapsed=False)
+    return shapely.force_2d(whole), broken
 
 
 def _columns(table: gpd.GeoDataFrame, stem: str, name: str) -> _Named:
@@ -203,11 +203,11 @@ def _columns(table: gpd.GeoDataFrame, stem: str, name: str) -> _Named:
     if ids is None and len(table) > 1:
         msg = f"{name} has columns {sorted(lower)}; expected one of {', '.join(ID_COLUMNS)} as id"
         raise BoundaryError(msg)
-    groups = _texts(table[group]) if group is not None else [""] * len(table)
-    region = [stem] if ids is None else _texts(table[ids])
+    groups = texts(table[group]) if group is not None else [""] * len(table)
+    region = [stem] if ids is None else texts(table[ids])
     region = [own or fallback for own, fallback in zip(region, groups, strict=True)]
     _require_unique(region, name)
-    names = _texts(table[lower["name"]]) if "name" in lower else region
+    names = texts(table[lower["name"]]) if "name" in lower else region
     return _Named(
         region=region,
         name=[own or fallback for own, fallback in zip(names, region, strict=True)],
@@ -215,7 +215,7 @@ def _columns(table: gpd.GeoDataFrame, stem: str, name: str) -> _Named:
     )
 
 
-def _texts(column: Iterable[Any]) -> list[str]:
+def texts(column: Iterable[Any]) -> list[str]:
     """Return ids as text: 22, 22.0 and "22" are all "22"; nothing is ""."""
     return [
         "" if pd.isna(value)

@@ -118,8 +118,11 @@ def opened(data: bytes, *, name: str) -> Iterator[tuple[tuple[Band, ...], dict[s
     Raises
     ------
     FieldFormatError
-        Not a TIFF, damaged, or more than may be read.
+        Empty, not a TIFF, damaged, or more than may be read.
     """
+    if not data:
+        msg = f"{name} is empty (0 bytes), expected a GeoTIFF; fetch it again"
+        raise FieldFormatError(msg)
     with MemoryFile(data) as memory:
         try:
             with warnings.catch_warnings():

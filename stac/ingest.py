@@ -4,7 +4,6 @@ The same bytes always give the same item, under whatever name they come again; o
 name that is taken are refused. A source that cannot be used fails alone, with its reason.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,20 +16,28 @@ from stac import (
     along_track,
     basal_melt,
     boundaries,
+    damage_labels,
     elevation,
     gates,
     gravity,
+    ice_shelves,
+    imagery,
+    landsat_files,
+    landsat_ingest,
     stores,
     surface_mass_balance,
     surface_processes,
     thickness,
     triangle_mesh,
     velocity,
+    weights,
 )
 from stac.boundaries import BoundaryError
 from stac.contracts import CONTRACTS, LINE_CONTRACTS, POLYGON_CONTRACTS, ContractError
+from stac.damage_labels import LabelError
 from stac.field_units import FieldFormatError
 from stac.gravity import GravityFormatError
+from stac.imagery_notes import ImageryError
 from stac.items import (
     Coverage,
     Source,
@@ -40,8 +47,13 @@ from stac.items import (
     region_coverage,
     source_item,
 )
-from stac.locations import CatalogueError, UnreachableError, filesystem, normalise, reaching
+from stac.landsat_files import SceneError
+from stac.landsat_items import LandsatItemError
+from stac.landsat_metadata import MetadataError
+from stac.locations import CatalogueError, filesystem, normalise, reaching
 from stac.registry import ChangedSourceError, CollectionWriter, open_writer
+from stac.source_files import SourceError, describe_source, read_parts
+from stac.weights import WeightsError
 
 KINDS = (
     "grace-l2",
@@ -56,15 +68,16 @@ KINDS = (
     "basins",
     "boundaries",
     "gates",
+    "ice-shelves",
     "velocity",
     "thickness",
     "surface-mass-balance",
     "basal-melt",
     "landsat",
     "damage-labels",
+    "imagery",
     "weights",
 )
-SHAPEFILE_SIBLINGS = (".shx", ".dbf", ".prj", ".cpg")
 READERS: Mapping[str, Callable[..., xr.Dataset]] = {
     "grace-l2": gravity.read_gravity_field,
     "degree-one": gravity.read_degree_one,
@@ -89,18 +102,25 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("velocity", "thickness"), (*FIELD_SUFFIXES, triangle_mesh.SUFFIX)),
     "surface-mass-balance": surface_mass_balance.SUFFIXES,
+    damage_labels.KIND: damage_labels.SUFFIXES,
+    imagery.KIND: imagery.SUFFIXES,
+    weights.KIND: weights.SUFFIXES,
 }
 """What is looked at in a folder, by kind; all visible files where nothing is said."""
 READ_AT_GATES = ("velocity", "thickness")
-READABLE = (*READERS, *POLYGON_CONTRACTS, *LINE_CONTRACTS)
+READABLE = (
+    *READERS,
+    *POLYGON_CONTRACTS,
+    *LINE_CONTRACTS,
+    landsat_ingest.KIND,
+    damage_labels.KIND,
+    imagery.KIND,
+    weights.KIND,
+)
 
 
 class IngestError(ValueError):
     """The request itself is wrong: nothing was read."""
-
-
-class SourceError(ValueError):
-    """A source cannot be read."""
 
 
 # What a bad source may raise; anything else is a defect and stops the ingest.
@@ -111,6 +131,12 @@ SOURCE_ERRORS = (
     ContractError,
     ChangedSourceError,
     SourceError,
+    SceneError,
+    MetadataError,
+    LandsatItemError,
+    LabelError,
+    ImageryError,
+    WeightsError,
 )
 
 
@@ -192,6 +218,8 @@ def _ingest_each(kind: str, sources: list[str], writer: CollectionWriter) -> Ite
 
 
 def _ingest_one(kind: str, url: str, writer: CollectionWriter) -> Ingested:
+    if kind == landsat_ingest.KIND:
+        return _refer_to_one(url, writer)
     checksum, size = "", 0
     try:
         parts = read_parts(url, kind)
@@ -203,10 +231,28 @@ def _ingest_one(kind: str, url: str, writer: CollectionWriter) -> Ingested:
             present = _convert(kind, parts, source, writer)
     except SOURCE_ERRORS as error:
         return Ingested(url, "", "failed", checksum, size, str(error))
+    return _done(url, identity, present, source, writer)
+
+
+def _refer_to_one(url: str, writer: CollectionWriter) -> Ingested:
+    """Add the item of a product whose files stay where they are."""
+    checksum, size = "", 0
+    try:
+        found = landsat_ingest.referenced(url, collection=writer.name, folder=writer.folder)
+        checksum, size = found.source.sha256, found.source.size
+        present = writer.add(found.item, None, found.source)
+    except SOURCE_ERRORS as error:
+        return Ingested(url, "", "failed", checksum, size, str(error))
+    return _done(url, found.item.id, present, found.source, writer)
+
+
+def _done(
+    url: str, identity: str, present: str | None, source: Source, writer: CollectionWriter
+) -> Ingested:
     if present is None:
-        return Ingested(url, identity, "added", checksum, size)
+        return Ingested(url, identity, "added", source.sha256, source.size)
     reason = f"the same bytes as item {present!r}, made from {writer.known[present][0]}"
-    return Ingested(url, present, "present", checksum, size, reason)
+    return Ingested(url, present, "present", source.sha256, source.size, reason)
 
 
 def _convert(
@@ -218,6 +264,13 @@ def _convert(
             found, stored, coverage = _convert_polygons(kind, parts, source, Path(folder))
         elif kind in LINE_CONTRACTS:
             found, stored, coverage = _convert_lines(kind, parts, source, Path(folder))
+        elif kind == damage_labels.KIND:
+            found, stored, coverage = _convert_labels(kind, parts, source, Path(folder))
+        elif kind == imagery.KIND:
+            found, stored, coverage = _convert_imagery(kind, parts, source, Path(folder))
+        elif kind == weights.KIND:
+            (data,) = parts.values()
+            found, (stored, coverage) = kind, weights.store(data, Path(folder), name=source.name)
         else:
             found, stored, coverage = _convert_arrays(kind, parts, source, Path(folder))
         item = source_item(
@@ -244,10 +297,27 @@ def _convert_arrays(
     return found, stored, array_coverage(dataset)
 
 
+def _convert_labels(
+    kind: str, parts: Mapping[str, bytes], source: Source, folder: Path
+) -> tuple[str, stores.Stored, Coverage]:
+    dataset = CONTRACTS[kind].check_values(damage_labels.read_labels(parts, name=source.name))
+    stored = stores.write_group(dataset, folder / "data.zarr")
+    return kind, stored, damage_labels.label_coverage(dataset)
+
+
+def _convert_imagery(
+    kind: str, parts: Mapping[str, bytes], source: Source, folder: Path
+) -> tuple[str, stores.Stored, Coverage]:
+    dataset = CONTRACTS[kind].check_values(imagery.read_imagery(parts, name=source.name))
+    stored = stores.write_group(dataset, folder / "data.zarr")
+    return kind, stored, damage_labels.label_coverage(dataset)
+
+
 def _convert_polygons(
     kind: str, parts: Mapping[str, bytes], source: Source, folder: Path
 ) -> tuple[str, stores.Stored, Coverage]:
-    table = POLYGON_CONTRACTS[kind].check(boundaries.read_regions(parts, name=source.name))
+    read = ice_shelves.read_shelves if kind == "ice-shelves" else boundaries.read_regions
+    table = POLYGON_CONTRACTS[kind].check(read(parts, name=source.name))
     coverage = region_coverage(table)
     return kind, stores.write_table(table, folder / "data.parquet"), coverage
 
@@ -257,69 +327,6 @@ def _convert_lines(
 ) -> tuple[str, stores.Stored, Coverage]:
     table = LINE_CONTRACTS[kind].check(gates.read_gates(parts, name=source.name))
     return kind, stores.write_table(table, folder / "data.parquet"), gate_coverage(table)
-
-
-def describe_source(name: str, parts: Mapping[str, bytes]) -> Source:
-    """Return name, size and SHA-256 of a source.
-
-    The checksum of a shapefile covers its parts: for each, by suffix, ``suffix size`` and a line
-    feed, then its bytes.
-    """
-    size = sum(len(data) for data in parts.values())
-    if len(parts) == 1:
-        (data,) = parts.values()
-        return Source(name, size, hashlib.sha256(data).hexdigest())
-    digest = hashlib.sha256()
-    for suffix, data in sorted(parts.items()):
-        digest.update(f"{suffix} {len(data)}\n".encode())
-        digest.update(data)
-    return Source(name, size, digest.hexdigest())
-
-
-def read_parts(url: str, kind: str) -> dict[str, bytes]:
-    """Read a source: suffix and bytes of one file, or of all parts of a shapefile.
-
-    The components of a velocity that have a GeoTIFF each are parts by the ends of their names.
-    """
-    suffix = PurePosixPath(url).suffix.lower()
-    parts = {suffix: _read(url)}
-    if kind == "velocity" and (siblings := velocity.sibling_names(url)):
-        return _read_components(url, parts[suffix], siblings)
-    if kind not in READERS and suffix == ".shp":
-        stem = url[: -len(suffix)]
-        for sibling in SHAPEFILE_SIBLINGS:
-            with suppress(FileNotFoundError):
-                parts[sibling] = _read_found(stem + sibling)
-    if not parts[suffix]:
-        msg = f"{url} is empty, expected a file of kind {kind!r}; fetch it again"
-        raise SourceError(msg)
-    return parts
-
-
-def _read_components(url: str, first: bytes, siblings: Mapping[str, str]) -> dict[str, bytes]:
-    suffix = PurePosixPath(url).suffix.lower()
-    found = {}
-    for end, sibling in siblings.items():
-        with suppress(FileNotFoundError):
-            found[end] = _read_found(sibling)
-    return {f"{velocity.FIRST_COMPONENT}{suffix}": first, **found} if found else {suffix: first}
-
-
-def _read(url: str) -> bytes:
-    try:
-        return _read_found(url)
-    except FileNotFoundError as error:
-        msg = f"there is no file {url}; check the path"
-        raise SourceError(msg) from error
-
-
-def _read_found(url: str) -> bytes:
-    fs, path = filesystem(url)
-    try:
-        with reaching(url, to="read"):
-            return bytes(fs.cat_file(path))
-    except UnreachableError as error:
-        raise SourceError(str(error)) from error
 
 
 def expand(source: str, kind: str) -> list[str | Ingested]:
@@ -338,6 +345,10 @@ def expand(source: str, kind: str) -> list[str | Ingested]:
         found = [url for url in found if url.lower().endswith(SUFFIXES[kind])]
     if kind == "velocity":
         found = velocity.without_companions(found)
+    if kind == landsat_ingest.KIND:
+        found = landsat_files.chosen(found)
+    if kind == damage_labels.KIND:
+        found = damage_labels.without_masks(found)
     if not found:
         reason = f"nothing of kind {kind!r} at {source}; check the path or the pattern"
         return [Ingested(source, "", "failed", reason=reason)]

@@ -19,7 +19,8 @@ import shapely
 import stac_geoparquet.arrow as stac_arrow
 from numpy.typing import NDArray
 
-from stac.queries import EARLIEST, LATEST, Query
+from stac.locations import CatalogueError
+from stac.queries import EARLIEST, LATEST, OutlineError, Query, outline
 
 FILE_NAME = "items.parquet"
 # Text in STAC, timestamps in the table, which come back with microseconds.
@@ -30,13 +31,30 @@ def encode(items: Sequence[Mapping[str, Any]]) -> bytes:
     """Write items, sorted by id, as a stac-geoparquet file.
 
     Relative hrefs are kept as they stand in the item files, so the catalogue can be moved.
+
+    Raises
+    ------
+    CatalogueError
+        If the geometry of an item cannot be read.
     """
+    for item in items:
+        _require_outline(item)
     ordered = sorted(items, key=lambda item: str(item["id"]))
     table = stac_arrow.parse_stac_items_to_arrow([dict(item) for item in ordered]).read_all()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, FILE_NAME)
         stac_arrow.to_parquet(table, path)
         return path.read_bytes()
+
+
+def _require_outline(item: Mapping[str, Any]) -> None:
+    if item.get("geometry") is None:
+        return
+    try:
+        outline(item["geometry"])
+    except OutlineError as error:
+        msg = f"item {item['id']}: {error}; correct its file, or ingest its source again"
+        raise CatalogueError(msg) from error
 
 
 def read(data: bytes) -> pa.Table | None:

@@ -24,6 +24,8 @@ PROCESSING_EXTENSION = "https://stac-extensions.github.io/processing/v1.2.0/sche
 PROJECTION_EXTENSION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 EXTENSIONS = (FILE_EXTENSION, PROCESSING_EXTENSION, PROJECTION_EXTENSION)
 SHA256_MULTIHASH = "1220"
+REFERENCED = "nunatak:referenced"
+"""True on an item whose files are another's and stay where they are, also outside the catalogue."""
 JSON_MEDIA = "application/json"
 # Love numbers and outlines have no date; a span that every period overlaps stands for "always".
 ALWAYS = (datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -52,10 +54,15 @@ KNOWN_SUFFIXES = frozenset(
         ".h5",
         ".tif",
         ".tiff",
+        ".safetensors",
+        ".png",
+        ".jpg",
+        ".jpeg",
     }
 )
 WRITERS = ("nunatak", "numpy", "xarray", "zarr")
 FIELD_WRITERS = (*WRITERS, "netCDF4", "pyproj", "rasterio")
+FORMS = {".parquet": "GeoParquet", ".safetensors": "it came"}
 POLYGON_WRITERS = ("nunatak", "geopandas", "pyarrow", "pyproj", "shapely")
 
 
@@ -221,7 +228,7 @@ def region_coverage(table: gpd.GeoDataFrame) -> Coverage:
     """Cover the convex hull of all regions, at any time."""
     hull = shapely.convex_hull(shapely.geometrycollections(table.geometry.to_numpy()))
     properties = {
-        "nunatak:regions": len(table),
+        "nunatak:regions": int(table["region"].nunique()),
         "nunatak:area_km2": round(float(table["area_km2"].sum()), 3),
     }
     remarks = tuple(table.attrs.get("remarks", ()))
@@ -264,6 +271,8 @@ def source_item(
     writers: tuple[str, ...] = FIELD_WRITERS if coverage.code == grids.POLAR else WRITERS
     if stored.path.suffix == ".parquet":
         writers = POLYGON_WRITERS
+    if stored.path.suffix == ".safetensors":
+        writers = WRITERS[:1]
     made = pystac.Item(
         id=item_id(source.name),
         geometry=dict(coverage.geometry),
@@ -297,8 +306,7 @@ def source_item(
 
 def store_name(source: Source, stored: Stored) -> str:
     """Return the name of a data store: the start of the checksum of its source."""
-    suffix = ".parquet" if stored.path.suffix == ".parquet" else ".zarr"
-    return source.sha256[:16] + suffix
+    return source.sha256[:16] + stored.path.suffix
 
 
 def data_asset(stored: Stored, href: str) -> pystac.Asset:
@@ -308,6 +316,6 @@ def data_asset(stored: Stored, href: str) -> pystac.Asset:
 
 
 def _lineage(kind: str, source: Source, stored: Stored, coverage: Coverage) -> str:
-    form = "GeoParquet" if stored.path.suffix == ".parquet" else "a Zarr v3 group"
+    form = FORMS.get(stored.path.suffix, "a Zarr v3 group")
     told = [f"{source.name} (SHA-256 {source.sha256}) read as {kind} and written as {form}"]
     return "; ".join([*told, *coverage.remarks])

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from stac.promises import EXAMPLE_DEGREE, Contract, LineContract, PolygonContract, Variable
+from stac.promises import (
+    EXAMPLE_DEGREE,
+    EXAMPLE_M,
+    Contract,
+    LineContract,
+    PolygonContract,
+    Variable,
+)
 from stac.velocity_products import FRAMES, SIGMAS, YEARS
 
 TIDE_SYSTEMS = ("zero_tide", "tide_free", "mean_tide", "unknown")
@@ -183,10 +190,47 @@ _SURFACE_MASS_BALANCE = (
         {"region_set": ("zwally", "rignot")},
     ),
 )
+_LABELS = (
+    Contract(
+        "damage-labels",
+        (
+            Variable("image", ("band", "y", "x"), "float32", unit="1", missing=NAN),
+            Variable("label", ("y", "x"), "uint8"),
+            Variable("band", ("band",), "text"),
+            X,
+            Y,
+        ),
+        {"region": "amery", "product": "moa2009-lai2020", "licence": "unknown",
+         "place": "EPSG:3031", "spacing_m": EXAMPLE_M, "rows": 3, "columns": 4,
+         "scaling": "reflectance", "labelled_fraction": 1.0, "damage_fraction": 0.0},
+        {"place": ("EPSG:3031", "local"), "scaling": ("reflectance", "percentiles")},
+    ),
+)  # fmt: skip
+_IMAGERY = (
+    Contract(
+        "imagery",
+        (
+            Variable("image", ("band", "y", "x"), "float32", unit="1", missing=NAN),
+            Variable("band", ("band",), "text"),
+            X,
+            Y,
+        ),
+        {"sensor": "S2", "region": "Pine Island", "licence": "unknown", "place": "EPSG:3031",
+         "spacing_m": EXAMPLE_M, "rows": 3, "columns": 4, "bands": "gray", "scaling": "percentiles",
+         "time_start": "2019-12-01T00:00:00", "time_end": "2020-03-01T00:00:00"},
+        {"place": ("EPSG:3031", "local"), "scaling": ("reflectance", "percentiles")},
+    ),
+)  # fmt: skip
 CONTRACTS: Mapping[str, Contract] = MappingProxyType(
-    {c.kind: c for c in (*_GRAVITY, *_FIELDS, *_POINTS, *_SURFACE_MASS_BALANCE)}
+    {
+        c.kind: c
+        for c in (*_GRAVITY, *_FIELDS, *_POINTS, *_SURFACE_MASS_BALANCE, *_LABELS, *_IMAGERY)
+    }
 )
 LINE_CONTRACTS: Mapping[str, LineContract] = MappingProxyType({"gates": LineContract("gates")})
 POLYGON_CONTRACTS: Mapping[str, PolygonContract] = MappingProxyType(
-    {kind: PolygonContract(kind) for kind in ("basins", "boundaries")}
+    {
+        **{kind: PolygonContract(kind) for kind in ("basins", "boundaries")},
+        "ice-shelves": PolygonContract("ice-shelves", yearly=True),
+    }
 )

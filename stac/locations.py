@@ -25,6 +25,8 @@ CONNECT_SECONDS = 3
 READ_SECONDS = 60
 ATTEMPTS = 2
 CONDITIONAL_TRIES = 40
+REQUESTER_PAYS = "usgs-landsat"
+"""Bucket whose readers pay for what they read."""
 READING = frozenset({"read", "list", "open"})
 LOST_RACE = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 
@@ -114,13 +116,15 @@ def storage_options(url: str) -> dict[str, Any]:
     if not url.startswith(("s3://", "s3a://")):
         return {}
     environment = os.environ
-    options = {
+    options: dict[str, Any] = {
         "endpoint_url": environment.get("AWS_ENDPOINT_URL_S3")
         or environment.get("AWS_ENDPOINT_URL"),
         "key": environment.get("AWS_ACCESS_KEY_ID"),
         "secret": environment.get("AWS_SECRET_ACCESS_KEY"),
         "token": environment.get("AWS_SESSION_TOKEN"),
     }
+    if url.split("://", 1)[1].startswith(f"{REQUESTER_PAYS}/"):
+        options["requester_pays"] = True
     return {name: value for name, value in options.items() if value} | {
         "use_listings_cache": False,
         "config_kwargs": {
@@ -161,6 +165,8 @@ def reaching(url: str, *, to: str) -> Iterator[None]:
             remedy = "make room and repeat the command; what was written before is intact"
         elif is_local(url):
             remedy = "check the path and its permissions"
+        elif url.startswith(("http://", "https://")):
+            remedy = "check the address and the network"
         reason = str(error) or type(error).__name__
         msg = f"cannot {to} {url}: {reason}; {remedy}"
         raise UnreachableError(msg) from error

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 EXAMPLE_DEGREE = 2
 EXAMPLE_M = 5000.0
 REGION_COLUMNS = ("region", "name", "group", "area_km2", "geometry")
+YEAR_COLUMN = "year"
 GATE_COLUMNS = ("gate", "name", "closed", "length_km", "geometry")
 POLAR = "EPSG:3031"
 EVEN_M = 1.0
@@ -158,7 +159,7 @@ class Contract:
         side = EXAMPLE_DEGREE + 1
         sizes = {"part": 2, "degree": side, "order": side, "time": 3, "period_years": 1}
         sizes |= {"member": 2, "y": 3, "x": 4, "point": 3}
-        sizes |= {"cell": 2, "corner": 4, "region": 2}
+        sizes |= {"cell": 2, "corner": 4, "region": 2, "band": 2}
         sizes |= {name: len(labels) for name, labels in self.labels.items()}
         required = [variable for variable in self.variables if not variable.optional]
         made = {variable.name: variable.example(sizes) for variable in required}
@@ -213,9 +214,13 @@ def _require_no_fault(kind: str, faults: list[str]) -> None:
 
 @dataclass(frozen=True)
 class PolygonContract:
-    """What tables of regions hold: `REGION_COLUMNS`, polygons in EPSG:3031, ids as text."""
+    """What tables of regions hold: `REGION_COLUMNS`, polygons in EPSG:3031, ids as text.
+
+    Regions that change are there once per year, in a whole-numbered `YEAR_COLUMN` (0 for always).
+    """
 
     kind: str
+    yearly: bool = False
 
     def check(self, table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         """Return the table if it keeps the contract.
@@ -232,19 +237,24 @@ class PolygonContract:
         """Return one square of 100 km in East Antarctica."""
         square = shapely.box(0.0, 1.0e6, 1.0e5, 1.1e6)
         columns = {"region": ["1"], "name": ["one"], "group": ["EAIS"], "area_km2": [1.0e4]}
-        return gpd.GeoDataFrame(columns, geometry=[square], crs=POLAR)
+        years = {YEAR_COLUMN: [2002]} if self.yearly else {}
+        return gpd.GeoDataFrame(columns | years, geometry=[square], crs=POLAR)
 
     def _faults(self, table: gpd.GeoDataFrame) -> Iterator[str]:
-        absent = [name for name in REGION_COLUMNS if name not in table.columns]
+        key = ["region", YEAR_COLUMN] if self.yearly else ["region"]
+        expected = [*REGION_COLUMNS, *key[1:]]
+        absent = [name for name in expected if name not in table.columns]
         if absent:
-            yield f"columns {absent} are missing, expected {list(REGION_COLUMNS)}"
+            yield f"columns {absent} are missing, expected {expected}"
             return
+        if self.yearly and table[YEAR_COLUMN].dtype.kind != "i":
+            yield f"{YEAR_COLUMN!r} has type {table[YEAR_COLUMN].dtype}, expected whole numbers"
         if table.crs is None or table.crs.to_string() != POLAR:
             yield f"coordinates are in {table.crs}, expected {POLAR}"
         if table.empty:
             yield "it has no region, expected one at least"
-        if table["region"].duplicated().any():
-            yield f"regions {sorted(table.loc[table['region'].duplicated(), 'region'])} come twice"
+        if (twice := table.duplicated(key)).any():
+            yield f"regions {sorted(table.loc[twice, 'region'])} come twice"
         if not set(table.geom_type) <= {"Polygon", "MultiPolygon"}:
             yield f"it holds {sorted(set(table.geom_type))}, expected polygons"
         if not table.geometry.is_valid.all():

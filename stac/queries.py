@@ -8,18 +8,27 @@ from functools import cached_property
 from typing import Any
 
 import cql2
+import numpy as np
 import shapely
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 OPEN_END = frozenset({"", ".."})
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+FULL_TURN = 360.0
+"""Largest number that may be meant in degrees."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
+POLE_DEGREES = 90.001
+"""Latitude beyond which a corner is a mistake and not a rounded pole [°]."""
 
 
 class QueryError(ValueError):
     """A question that no catalogue can answer, with what to ask instead."""
+
+
+class OutlineError(ValueError):
+    """The geometry of an item that cannot be read, with what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,11 @@ class Query:
         return None if self.area is None else dict(mapping(self.area))
 
     def matches(self, item: Mapping[str, Any]) -> bool:
-        """Tell whether an item, as a dict, answers the query."""
+        """Tell whether an item, as a dict, answers the query.
+
+        One whose geometry cannot be read passes every area: nobody knows where it lies, and who
+        asked can say so, which is better than to hide it or to end the search.
+        """
         if self.ids is not None and item["id"] not in self.ids:
             return False
         if self.span is not None and not _overlaps(self.span, item["properties"]):
@@ -194,11 +207,18 @@ def _rectangle(west: float, south: float, east: float, north: float) -> BaseGeom
 
 def _check_range(west: float, south: float, east: float, north: float) -> None:
     if not (-90.0 <= south <= north <= 90.0):
-        msg = f"latitudes run from {south} to {north}; give south, north within -90 to 90 degrees"
+        told = f"latitudes run from {south} to {north}"
+        msg = f"{told}; give south, north within -90 to 90 degrees{_not_metres(south, north)}"
         raise QueryError(msg)
     if not (-180.0 <= west <= 180.0 and -180.0 <= east <= 180.0):
-        msg = f"longitudes are {west} and {east}; write them within -180 to 180 degrees"
+        told = f"longitudes are {west} and {east}"
+        msg = f"{told}; write them within -180 to 180 degrees{_not_metres(west, east)}"
         raise QueryError(msg)
+
+
+def _not_metres(*ends: float) -> str:
+    """Return a remark on numbers that no degrees are, whichever way they are written."""
+    return ", not metres of EPSG:3031" if max(map(abs, ends)) > FULL_TURN else ""
 
 
 def instant(text: str, *, end_of_day: bool = False) -> datetime:
@@ -229,4 +249,52 @@ def _overlaps(span: tuple[datetime, datetime], properties: Mapping[str, Any]) ->
 
 
 def _meets(area: BaseGeometry, geometry: Mapping[str, Any] | None) -> bool:
-    return geometry is not None and bool(shape(geometry).intersects(area))
+    if geometry is None:
+        return False
+    try:
+        return bool(outline(geometry).intersects(area))
+    except (OutlineError, shapely.errors.ShapelyError):
+        return True
+
+
+def outline(geometry: object) -> BaseGeometry:
+    """Return the geometry of an item, which may be anybody's text.
+
+    Edges may cross each other; corners are there, are numbers, and lie on Earth.
+
+    Raises
+    ------
+    OutlineError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> outline({"type": "Point", "coordinates": [10.0, -70.0]}).wkt
+    'POINT (10 -70)'
+    """
+    try:
+        with np.errstate(invalid="ignore"):
+            made = shape(geometry)
+        corners = shapely.get_coordinates(made)
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+        shapely.errors.ShapelyError,
+    ) as error:
+        msg = f"its footprint is no GeoJSON geometry ({' '.join(str(error).split())[:120]})"
+        raise OutlineError(msg) from error
+    wrong = ""
+    if corners.size == 0:
+        wrong = "has no corners"
+    elif not np.isfinite(corners).all():
+        wrong = "has corners that are no numbers"
+    elif np.abs(corners[:, 1]).max() > POLE_DEGREES:
+        wrong = f"reaches latitude {corners[np.abs(corners[:, 1]).argmax(), 1]:g}"
+    if wrong:
+        msg = f"its footprint {wrong}; expected longitude and latitude in degrees"
+        raise OutlineError(msg)
+    return made

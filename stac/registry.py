@@ -96,15 +96,19 @@ class CollectionWriter:
             raise self._changed(source, item_id)
         return None
 
-    def add(self, item: pystac.Item, stored: stores.Stored, source: Source) -> str | None:
-        """Put a converted source in place; return the id of the item that was there, if any."""
+    def add(self, item: pystac.Item, stored: stores.Stored | None, source: Source) -> str | None:
+        """Put a converted source in place; return the id of the item that was there, if any.
+
+        Without a store there is the item alone, which names files that stay where they are.
+        """
         with locked(self.folder):
             self.refresh()
             present = self.find(source, item.id)
             if present is not None:
                 return present
             url = item_url(self.folder, item.id)
-            stores.place(stored, join(parent(url), store_name(source, stored)))
+            if stored is not None:
+                stores.place(stored, join(parent(url), store_name(source, stored)))
             document = item.to_dict(include_self_link=False, transform_hrefs=False)
             if create_bytes(url, to_json(document)):
                 self.learn(document)
@@ -255,6 +259,9 @@ def _box(items: Sequence[Mapping[str, Any]]) -> list[float]:
 
 
 def _interval(items: Sequence[Mapping[str, Any]]) -> list[str]:
-    first = min(instant(item["properties"]["start_datetime"]) for item in items)
-    last = max(instant(item["properties"]["end_datetime"]) for item in items)
-    return [rfc3339(first), rfc3339(last)]
+    """Return first and last instant of items; one without a period lasts no time."""
+    first, last = (
+        [instant(p.get(end) or p["datetime"]) for p in (item["properties"] for item in items)]
+        for end in ("start_datetime", "end_datetime")
+    )
+    return [rfc3339(min(first)), rfc3339(max(last))]

@@ -15,10 +15,13 @@ import pyarrow as pa
 import pystac
 
 from stac import item_index
+from stac.items import REFERENCED
 from stac.locations import (
     CatalogueError,
+    is_local,
     join,
     list_folders,
+    normalise,
     parent,
     read_bytes,
     resolve,
@@ -127,8 +130,19 @@ class StaticCatalogue:
     def _answers(self, files: CollectionFiles, query: Query) -> Iterator[pystac.Item]:
         for url, item in self.item_dicts(files, query):
             for asset in item["assets"].values():
-                asset["href"] = self._follow(asset["href"], parent(url))
+                asset["href"] = self._asset_url(item, asset["href"], parent(url))
             yield read_item(item, url)
+
+    def _asset_url(self, item: Mapping[str, Any], href: str, folder: str) -> str:
+        """Return where an asset lies: in this catalogue, unless its item says that it only refers.
+
+        Such an item may name any absolute address, but one that came from elsewhere no local path.
+        """
+        absolute = "://" in href or href.startswith("/")
+        if not (item["properties"].get(REFERENCED) is True and absolute):
+            return self._follow(href, folder)
+        target = normalise(href)
+        return target if is_local(self.url) or not is_local(target) else self._follow(href, folder)
 
 
 def read_item(item: dict[str, Any], url: str) -> pystac.Item:

@@ -2,7 +2,8 @@
 
 It answers item search by pages of two, honours ``ids``, ``bbox``, ``intersects``, ``datetime`` and
 ``filter`` by rules of its own (not those under test), and takes a box with west > east for its
-complement, as real servers do. It may refuse every search that has a given part.
+complement, as real servers do. It may refuse every search that has a given part, and stumble over
+the first ones that are asked for a page.
 """
 
 import json
@@ -24,7 +25,11 @@ PAGE = 2
 
 
 class StacApiServer(ThreadingHTTPServer):
-    """Holds the items, and the body of every search; `refusal` is (part of a search, status)."""
+    """Holds the items, and the body of every search; `refusal` is (part of a search, status).
+
+    `stumbles` says what happens to the n-th search that is sent: a status, (status, Retry-After in
+    seconds), or "cut" for half an answer.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class StacApiServer(ThreadingHTTPServer):
         self.refusal = refusal
         self.items = list(items)
         self.searches: list[dict[str, Any]] = []
+        self.stumbles: dict[int, int | tuple[int, float] | str] = {}
         self.conforms = [CORE, SEARCH, COLLECTIONS, *([FILTER] if filters else [])]
 
     @property
@@ -61,12 +67,17 @@ class StacApiServer(ThreadingHTTPServer):
             found = [
                 item
                 for item in found
-                if (last == ".." or item["properties"]["start_datetime"] <= last)
-                and (first == ".." or item["properties"]["end_datetime"] >= first)
+                if (last == ".." or _bound(item, "start_datetime") <= last)
+                and (first == ".." or _bound(item, "end_datetime") >= first)
             ]
         if body.get("filter") and FILTER in self.conforms:
             found = [item for item in found if _holds(body["filter"], item)]
         return found
+
+
+def _bound(item: dict[str, Any], name: str) -> str:
+    """Return an end of an item's span; what lasts no time has a datetime only."""
+    return str(item["properties"].get(name) or item["properties"]["datetime"])
 
 
 def _holds(condition: dict[str, Any], item: dict[str, Any]) -> bool:
@@ -110,13 +121,26 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.refusal and self.server.refusal[0] in body:
             self.send_error(self.server.refusal[1])
             return
+        stumble = self.server.stumbles.get(len(self.server.searches))
+        if stumble is not None and stumble != "cut":
+            self._fail(stumble)
+            return
         found, start = self.server.chosen(body), int(body.get("token", 0))
         links = []
         if start + PAGE < len(found):
             after = {**body, "token": str(start + PAGE)}
             links = [{**self._link("next", "/search"), "method": "POST", "body": after}]
         page = found[start : start + PAGE]
-        self._answer({"type": "FeatureCollection", "features": page, "links": links})
+        self._answer({"type": "FeatureCollection", "features": page, "links": links},
+                     cut=stumble == "cut")  # fmt: skip
+
+    def _fail(self, stumble: Any) -> None:
+        status, wait = stumble if isinstance(stumble, tuple) else (stumble, None)
+        self.send_response(status)
+        if wait is not None:
+            self.send_header("Retry-After", str(wait))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _link(self, relation: str, path: str) -> dict[str, str]:
         return {"rel": relation, "href": self.server.url + path, "type": "application/json"}
@@ -135,13 +159,13 @@ class _Handler(BaseHTTPRequestHandler):
             },
         }
 
-    def _answer(self, document: dict[str, Any]) -> None:
+    def _answer(self, document: dict[str, Any], *, cut: bool = False) -> None:
         data = json.dumps(document).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/geo+json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(data[: len(data) // 2] if cut else data)
 
 
 @contextmanager
