@@ -1,0 +1,1 @@
+"""Damage maps compared through time: densities, advection, agreement, and what changed."""

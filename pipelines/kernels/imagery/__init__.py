@@ -1,0 +1,1 @@
+"""Landsat scenes as arrays: light, flags, gaps, mosaics and the choice of scenes."""
