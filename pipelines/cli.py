@@ -7,10 +7,12 @@ import click
 from pipelines.commands.answers import Commands
 from pipelines.commands.audit import audit_command
 from pipelines.commands.demo import demo_command
+from pipelines.commands.demo_tiles import demo_tiles_command
 from pipelines.commands.ingest import ingest_command
 from pipelines.commands.plan import plan_command
 from pipelines.commands.run import run_command
 from pipelines.commands.search import search_command
+from pipelines.commands.serve_model import serve_model_command
 from pipelines.commands.status import status_command
 
 EPILOG = (
@@ -30,12 +32,14 @@ def main() -> None:
 
 for command in (
     demo_command,
+    demo_tiles_command,
     ingest_command,
     search_command,
     plan_command,
     run_command,
     status_command,
     audit_command,
+    serve_model_command,
 ):
     main.add_command(command)
 

@@ -7,16 +7,27 @@ last. It names the snapshot it tells of, so a run killed in between tells it aga
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from pipelines.lifecycle import Dated, Finished, Outcome, Plan, dated_keys, is_done, is_whole
+from pipelines.lifecycle import (
+    Finished,
+    Outcome,
+    Plan,
+    Stage,
+    dated_job,
+    dated_keys,
+    is_done,
+    is_whole,
+)
 
 if TYPE_CHECKING:
     from cluster.ledger import Receipt
+    from cluster.ray_cluster import RayCluster
     from cluster.version import Version
     from cluster.work import Workforce
     from cluster.zarr_sink import Repository
@@ -39,7 +50,8 @@ def execute(
     scheduler : str or None
         Address of a Dask scheduler; local processes if None.
     ray : str or None
-        Address of a Ray cluster, ``local`` for one on this machine; it takes the place of Dask.
+        Address of a Ray cluster, ``local`` for one on this machine. Stages of models run there;
+        without a scheduler the others too. Stages of models have Ray even if it is not named.
     fresh : bool
         Begin a new version even if this run is done or another one holds the output.
     on_receipt : callable, optional
@@ -56,8 +68,9 @@ def execute(
     version = repository.begin(plan.run_id, fresh=fresh, describe=plan.description)
     version.initialise(plan.template)
     if _unfinished(plan, version.receipts()):
-        with _workers(plan, scheduler, ray) as client:
-            _process(plan, version, client, on_receipt)
+        with ExitStack() as open_until_done:
+            workforces = _Workforces(plan, scheduler, ray, open_until_done)
+            _process(plan, version, workforces, on_receipt)
     _account(plan, version)
     if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
         _publish(plan, repository, version)
@@ -68,26 +81,69 @@ def _unfinished(plan: Plan, receipts: Mapping[str, Receipt]) -> bool:
     return not all(is_done(receipts, k) for keys in dated_keys(plan.stages, receipts) for k in keys)
 
 
-@contextmanager
-def _workers(plan: Plan, scheduler: str | None, ray: str | None) -> Iterator[Workforce]:
-    """Yield the workers of Dask or of Ray, each with room for the largest task of the plan."""
-    from cluster import dask_cluster, memory, ray_cluster
+class _Workforces:
+    """Dask and Ray, each connected when the first stage asks for it, with room for its tasks.
 
-    largest = max(stage.bytes_per_task for stage in plan.stages)
-    if ray is not None:
-        with ray_cluster.connect(ray, task_bytes=largest) as cluster:
-            memory.require_fits(projections(plan), cluster.worker_memory())
-            yield cluster
-        return
-    with dask_cluster.connect(scheduler, task_bytes=largest) as client:
-        memory.require_fits(projections(plan), dask_cluster.worker_memory(client))
-        yield client
+    Stages of models are Ray's: at the address given, or else in a runtime on this machine. The
+    others are Dask's, or Ray's too where only Ray is named.
+    """
+
+    def __init__(
+        self, plan: Plan, scheduler: str | None, ray: str | None, stack: ExitStack
+    ) -> None:
+        self._plan = plan
+        self._scheduler = scheduler
+        self._ray_address = ray
+        self._stack = stack
+        self._dask: Workforce | None = None
+        self._ray: RayCluster | None = None
+
+    def of(self, stage: Stage) -> Workforce:
+        """Return who carries out a stage."""
+        from cluster.gpu_pool import Pool
+
+        if stage.actors is not None:
+            return Pool(self._on_ray(), stage.actors)
+        return self._on_dask() if self._takes_dask() else self._on_ray()
+
+    def _takes_dask(self) -> bool:
+        return self._ray_address is None or self._scheduler is not None
+
+    def _stages(self, *, dask: bool) -> list[Stage]:
+        of_dask = self._takes_dask()
+        return [s for s in self._plan.stages if (s.actors is None and of_dask) == dask]
+
+    def _on_dask(self) -> Workforce:
+        from cluster import dask_cluster, memory
+
+        if self._dask is None:
+            stages = self._stages(dask=True)
+            reached = dask_cluster.connect(self._scheduler, task_bytes=_largest(stages))
+            client = self._stack.enter_context(reached)
+            memory.require_fits(projections(stages), dask_cluster.worker_memory(client))
+            self._dask = client
+        return self._dask
+
+    def _on_ray(self) -> RayCluster:
+        from cluster import memory, ray_cluster
+
+        if self._ray is None:
+            stages = self._stages(dask=False)
+            address = self._ray_address or "local"
+            reached = ray_cluster.connect(address, task_bytes=_largest(stages))
+            self._ray = self._stack.enter_context(reached)
+            memory.require_fits(projections(stages), self._ray.worker_memory())
+        return self._ray
+
+
+def _largest(stages: Sequence[Stage]) -> int:
+    return max(stage.bytes_per_task for stage in stages)
 
 
 def _process(
     plan: Plan,
     version: Version,
-    client: Workforce,
+    workforces: _Workforces,
     on_receipt: Callable[[Receipt], None] | None,
 ) -> None:
     """Work through the stages, each to its end before the next.
@@ -100,6 +156,8 @@ def _process(
         receipts = version.receipts()
         keys = dated_keys(plan.stages, receipts)[n]
         todo = [k for k in keys if not is_done(receipts, k)]
+        if not todo:
+            continue
         with telemetry.progress(len(todo), f"{plan.product}: {stage.name}") as bar:
 
             def report(receipt: Receipt, bar: telemetry.Progress = bar) -> None:
@@ -109,9 +167,9 @@ def _process(
 
             work.process(
                 todo,
-                Dated(stage.job),
+                dated_job(stage.job),
                 version=version,
-                client=client,
+                client=workforces.of(stage),
                 batch=plan.batch,
                 on_receipt=report,
             )
@@ -122,7 +180,7 @@ def _process(
             return
 
 
-def projections(plan: Plan) -> list[Any]:
+def projections(stages: Sequence[Stage]) -> list[Any]:
     """Return the projected memory of a task of each stage, for :mod:`cluster.memory`."""
     from cluster import memory
 
@@ -130,7 +188,7 @@ def projections(plan: Plan) -> list[Any]:
         memory.TaskMemory(
             stage=s.name, tasks=len(s.keys), bytes_per_task=s.bytes_per_task, reason=s.reason
         )
-        for s in plan.stages
+        for s in stages
     ]
 
 
@@ -192,7 +250,10 @@ def status(plan: Plan) -> Outcome:
     except zarr_sink.NoRepository:
         return outcome(plan, {})
     version = repository.find(plan.run_id)
-    return outcome(plan, version.receipts() if version is not None else {})
+    if version is not None:
+        return outcome(plan, version.receipts())
+    held = repository.conflict(plan.run_id, plan.description)
+    return dataclasses.replace(outcome(plan, {}), conflict=held)
 
 
 def outcome(plan: Plan, receipts: Mapping[str, Receipt]) -> Outcome:
@@ -215,12 +276,11 @@ def outcome(plan: Plan, receipts: Mapping[str, Receipt]) -> Outcome:
     wanted = [k for keys in dated_keys(plan.stages, receipts) for k in keys]
     known = [receipts[k] for k in wanted if k in receipts]
     failures = tuple((r.key, r.reason) for r in known if r.state == "failed")
-    names = ("product.zarr", "tables", "figures", "run.yaml", "receipts.jsonl", "item.json")
     return Outcome(
         done=sum(r.state == "done" for r in known),
         failed=len(failures),
         left=len(wanted) - len(known),
         failures=failures,
         notes=tuple((r.key, r.note) for r in known if r.note),
-        results={name: object_store.join(plan.output, name) for name in names},
+        results={name: object_store.join(plan.output, name) for name in plan.results},
     )

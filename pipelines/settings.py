@@ -16,6 +16,7 @@ from typing import Any
 from cluster.telemetry import redact
 from pipelines.settings_altimetry import AltimetryChoices, AltimetryInputs
 from pipelines.settings_combination import CombinationChoices, CombinationInputs
+from pipelines.settings_consistency import ConsistencyChoices, ConsistencyInputs
 from pipelines.settings_document import (
     Document,
     Mistake,
@@ -23,6 +24,7 @@ from pipelines.settings_document import (
     is_within,
     read_document,
 )
+from pipelines.settings_evaluation import EvaluationChoices, EvaluationInputs
 from pipelines.settings_gravimetry import GravimetryChoices, GravimetryInputs
 from pipelines.settings_mass_budget import MassBudgetChoices, MassBudgetInputs
 from pipelines.settings_reading import (
@@ -35,6 +37,10 @@ from pipelines.settings_reading import (
     show,
     unknown_keys,
 )
+from pipelines.settings_restoration import RestorationChoices, RestorationInputs
+from pipelines.settings_scenes import ScenesChoices, ScenesInputs
+from pipelines.settings_shelf_damage import ShelfDamageChoices, ShelfDamageInputs
+from pipelines.settings_training import TrainingChoices, TrainingInputs
 
 LARGEST_FILE = 1_000_000
 """A run file is a page of text [B]; more is a mistake or an attack."""
@@ -44,6 +50,12 @@ PRODUCTS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "altimetry": (AltimetryInputs, AltimetryChoices),
     "combination": (CombinationInputs, CombinationChoices),
     "mass_budget": (MassBudgetInputs, MassBudgetChoices),
+    "scenes": (ScenesInputs, ScenesChoices),
+    "training": (TrainingInputs, TrainingChoices),
+    "evaluation": (EvaluationInputs, EvaluationChoices),
+    "restoration": (RestorationInputs, RestorationChoices),
+    "shelf_damage": (ShelfDamageInputs, ShelfDamageChoices),
+    "consistency": (ConsistencyInputs, ConsistencyChoices),
 }
 """Products that can be made, with the records of their roles and choices."""
 
@@ -54,6 +66,10 @@ CONTRACTED = (
 """Products named in the contract, whether or not this version makes them."""
 
 COMMON = ("product", "catalogue", "output", "period", "regions", "inputs")
+
+OWN_KEYS = ("batch", "overrides", "actors", "drawers")
+"""Choices that do not make another run: how often it commits; what a person decides of single keys,
+which stands in the names of these keys; how many actors serve them, and threads draw for them."""
 
 LOCAL_KEYS = ("catalogue", "output")
 """Addresses: they do not change what is computed."""
@@ -208,18 +224,22 @@ def _checked(given: Mapping[str, Any], folder: Path, mistakes: list[Mistake]) ->
     product = _near_product(given.get("product"))
     is_made = product in PRODUCTS
     found = unknown_keys(given, (*COMMON, *((product,) if is_made else CONTRACTED)), "")
+    told = {key for key in LOCAL_KEYS if not _may_lack(given, key, product)}
     addresses = {
-        key: _address(_text(given, key, mistakes), key, folder, mistakes) for key in LOCAL_KEYS
+        key: _address(_text(given, key, mistakes), key, folder, mistakes) if key in told else ""
+        for key in LOCAL_KEYS
     }
-    regions = _text(given, "regions", mistakes)
+    lacks_regions = _may_lack(given, "regions", product)
+    regions = "" if lacks_regions else _text(given, "regions", mistakes)
     period = _period(given.get("period"), mistakes)
     if not is_made:
         mistakes += found
         return None
     roles, choices = PRODUCTS[product]
     inputs = read_record(roles, _section(given, "inputs"), "inputs", found)
-    inputs = _with_addresses(inputs, folder, found)
+    inputs = _with_addresses(inputs, "inputs", folder, found)
     section = read_record(choices, _section(given, product), product, found)
+    section = _with_addresses(section, product, folder, found)
     mistakes += [placed(each, _keys(product)) for each in found]
     return Run(product, **addresses, period=period, regions=regions, inputs=inputs, choices=section)
 
@@ -233,6 +253,12 @@ def _keys(product: str) -> list[str]:
 def _section(given: Mapping[str, Any], key: str) -> Any:
     """Return a section; one that is left out or empty holds the defaults."""
     return {} if given.get(key) is None else given[key]
+
+
+def _may_lack(given: Mapping[str, Any], key: str, product: str) -> bool:
+    """Return whether a key is left out that the product can do without."""
+    optional = getattr(PRODUCTS[product][0], "OPTIONAL", ()) if product in PRODUCTS else ()
+    return key in optional and given.get(key, "") in ("", None)
 
 
 def _text(given: Mapping[str, Any], key: str, mistakes: list[Mistake]) -> str:
@@ -263,13 +289,25 @@ def _day(value: object) -> dt.date:
     return dt.date.fromisoformat(str(value))
 
 
-def _with_addresses(inputs: Any, folder: Path, mistakes: list[Mistake]) -> Any:
-    """Return the roles with those that name finished products made absolute."""
-    names = [name for name in _product_roles(inputs) if getattr(inputs, name)]
+def _with_addresses(section: Any, name: str, folder: Path, mistakes: list[Mistake]) -> Any:
+    """Return a section with the addresses in it, of finished products or files, made absolute."""
+    names = [each for each in _product_roles(section) if getattr(section, each)]
     placed_at = {
-        name: _address(getattr(inputs, name), f"inputs.{name}", folder, mistakes) for name in names
+        each: _addresses(getattr(section, each), f"{name}.{each}", folder, mistakes)
+        for each in names
     }
-    return dataclasses.replace(inputs, **placed_at) if placed_at else inputs
+    return dataclasses.replace(section, **placed_at) if placed_at else section
+
+
+def _addresses(
+    given: str | tuple[str, ...], key: str, folder: Path, mistakes: list[Mistake]
+) -> str | tuple[str, ...]:
+    """Return an address, or a list of them, made absolute."""
+    if isinstance(given, str):
+        return _address(given, key, folder, mistakes)
+    return tuple(
+        _address(each, f"{key}[{n}]", folder, mistakes) for n, each in enumerate(given) if each
+    )
 
 
 def _product_roles(inputs: object) -> tuple[str, ...]:
@@ -317,7 +355,7 @@ def run_id(run: Run, checksums: Mapping[str, str]) -> str:
     Parameters
     ----------
     run : Run
-        The run; where its catalogue and output are, and how often it commits, do not count.
+        The run; where its catalogue and output are, and ``OWN_KEYS``, do not count.
     checksums : mapping of str to str
         Checksums of its inputs.
 
@@ -327,7 +365,7 @@ def run_id(run: Run, checksums: Mapping[str, str]) -> str:
         SHA-256 in hexadecimal.
     """
     document = _movable(run)
-    document[run.product] = {k: v for k, v in document[run.product].items() if k != "batch"}
+    document[run.product] = {k: v for k, v in document[run.product].items() if k not in OWN_KEYS}
     text = json.dumps([document, dict(sorted(checksums.items()))], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

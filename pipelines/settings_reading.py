@@ -149,7 +149,7 @@ def read_value(hint: Any, given: object, key: str, mistakes: list[Mistake]) -> A
 
 
 def _read_list(hint: Any, given: object, key: str, mistakes: list[Mistake]) -> tuple[Any, ...]:
-    single = isinstance(given, str)
+    single = isinstance(given, str | dt.date)
     items = [given] if single else given
     if not isinstance(items, list):
         mistakes.append(Mistake(key, f"found {show(given)}, expected a list"))
@@ -187,7 +187,8 @@ def read_text(given: object) -> str:
 
 
 def _read_spelt(rule: Spelling, given: object) -> str:
-    text = read_text(given)
+    # YAML makes a date of what looks like one, also where a name begins with a date.
+    text = given.isoformat() if type(given) is dt.date else read_text(given)
     try:
         rule.check(text)
     except ValueError as error:

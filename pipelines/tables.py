@@ -45,6 +45,26 @@ class Row:
     unit: str
     note: str = ""
 
+    @property
+    def told(self) -> dict[str, str]:
+        """What the note tells, by key; words without a value are left out.
+
+        >>> day = dt.date(2006, 1, 20)
+        >>> Row("", "", "", "", day, day, 1.0, 0.1, "1", "summer=2005;lower=0.9;dark").told
+        {'summer': '2005', 'lower': '0.9'}
+        """
+        return dict(part.split("=", 1) for part in self.note.split(";") if "=" in part)
+
+
+def summer_name(year: int) -> str:
+    """Return an austral summer as people write it, from the year of its November.
+
+    >>> summer_name(1999), summer_name(2005)
+    ('1999/2000', '2005/06')
+    """
+    end = year + 1
+    return f"{year}/{end}" if end % 100 == 0 else f"{year}/{end % 100:02d}"
+
 
 COLUMNS = tuple(field.name for field in fields(Row))
 """Column names in the order of the contract."""

@@ -9,14 +9,15 @@ from typing import Any
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("explore")
-hypothesis.settings.register_profile("repeat", derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None)
 # What a run finds must not depend on its luck; HYPOTHESIS_PROFILE=explore draws new examples.
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 pytest_plugins = [
     "tests.fixtures.oracles",
     "tests.fixtures.seaweed",
+    "tests.fixtures.faulty_proxy",
     "tests.fixtures.namespaces",
     "tests.fixtures.pgstac",
 ]

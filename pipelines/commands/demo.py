@@ -13,9 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import budget_truth, columns, demo_runs, products, reporting, truth
+from pipelines.commands import (
+    budget_truth,
+    columns,
+    demo_runs,
+    demo_scenes,
+    network_reporting,
+    products,
+    reporting,
+    truth,
+)
 from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
-from pipelines.commands.demo_runs import COLLECTIONS, J_MAX, MONTHS, PRODUCTS
+from pipelines.commands.demo_runs import COLLECTIONS, PRODUCTS
+from pipelines.commands.demo_scenes import DemoScenes
 from pipelines.commands.ingest import ingest_all
 from pipelines.commands.run import log_receipt
 
@@ -61,17 +71,39 @@ def demo_command(output: str) -> Answer:
     with _place(output) as place:
         _announce(place)
         world = _world()
-        _ingest_world(world, place)
+        scenes = _ingest_world(world, place)
         ran = {}
         for product in PRODUCTS:
             ran[product] = _run(product, place)
             if not reporting.is_shown(ran[product].plan, ran[product].outcome):
                 break
         facts = _facts(world, place, ran)
+        if "scenes" in ran and _is_shown(ran["scenes"]):
+            facts["scenes"] = _scenes_compared(scenes, ran["scenes"].plan.output)
+        if "shelf_damage" in ran and _is_shown(ran["shelf_damage"]):
+            facts["damage"] = _damage_compared(scenes, ran["shelf_damage"].plan.output)
     facts["seconds"] = round(time.perf_counter() - started, 1)
     click.echo(f"run files and results in {place.output}, {facts['seconds']:.0f} s")
     failed = any(each.outcome.failed for each in ran.values())
     return Answer(SOME_FAILED if failed else DONE, facts)
+
+
+def _is_shown(ran: Ran) -> bool:
+    return reporting.is_shown(ran.plan, ran.outcome)
+
+
+def _damage_compared(scenes: DemoScenes, output: str) -> list[dict[str, Any]]:
+    """Print damage beside its truth; NumPy is loaded only here, so that help is quick."""
+    from pipelines.commands import damage_truth
+
+    return damage_truth.compare(scenes, output)
+
+
+def _scenes_compared(scenes: DemoScenes, output: str) -> list[dict[str, Any]]:
+    """Print chosen scenes beside their truth; NumPy is loaded only here, so that help is quick."""
+    from pipelines.commands import scenes_truth
+
+    return scenes_truth.compare(scenes, output)
 
 
 def _world() -> Antarctica:
@@ -87,6 +119,8 @@ def _run(product: str, place: Place) -> Ran:
     click.echo(plan.describe())
     products.require_fits(plan, products.worker_bytes(None, plan))
     outcome = plan.execute(None, on_receipt=log_receipt)
+    if reporting.is_shown(plan, outcome) and product in network_reporting.TABLES:
+        network_reporting.TABLES[product](plan)
     click.echo("\n".join(reporting.outcome_lines(plan, outcome)))
     return Ran(plan, outcome)
 
@@ -112,13 +146,14 @@ def _compared(
     shown = [name for name, each in ran.items() if reporting.is_shown(each.plan, each.outcome)]
     if not shown:
         return [], []
+    shown = [name for name in shown if name not in reporting.WITHOUT_REGIONS]
     rows = {name: reporting.region_rows(ran[name].plan.output) for name in shown}
     true = world.basin_mass_rates()
     header, lines = truth.side_by_side(true, rows)
     click.echo("Mass change [Gt/yr] with one standard deviation beside it:")
     columns.show(header, lines, numbers=header[1:])
-    click.echo("\n".join(truth.explanation(j_max=J_MAX)))
-    seen = truth.seen_mass_rates(world, ran["gravimetry"].plan.output, j_max=J_MAX)
+    click.echo("\n".join(truth.explanation(j_max=demo_runs.J_MAX)))
+    seen = truth.seen_mass_rates(world, ran["gravimetry"].plan.output, j_max=demo_runs.J_MAX)
     compared = truth.compare(true, seen, rows["gravimetry"])
     if "mass_budget" in rows:
         click.echo("Terms of the mass budget [Gt/yr], mean of its years:")
@@ -160,19 +195,24 @@ def _place(output: str) -> Iterator[Place]:
 
 def _announce(place: Place) -> None:
     click.echo(f"A synthetic Antarctica, whose mass change is known, goes into {place.output}:")
+    months, degree = demo_runs.MONTHS, demo_runs.J_MAX
     for step in (
-        f"{MONTHS} months of gravity fields to degree {J_MAX}, in the format of the missions",
+        f"{months} months of gravity fields to degree {degree}, in the format of the missions",
         "elevation rates of 7 retrackers and 4 fits, with gaps, and models of snow and firn",
         "a STAC catalogue of them, below catalogue",
         "maps of velocity with gaps, two beds, a gate, months of snow, thinning",
-        "gravimetry, altimetry, their combination and the mass budget, on local Dask processes",
+        "Landsat scenes of two ice shelves in three summers, with clouds and gaps of Landsat 7",
+        "annotated tiles of two ice shelves",
+        "gravimetry, altimetry, their combination, the mass budget and scenes, on local Dask",
+        "gaps of Landsat 7 filled, a network trained, networks scored, damage mapped, on local Ray",
+        "damage of two years compared where the ice has moved",
         "truth beside results, and errors by scale",
     ):
         click.echo(f"  - {step}")
     click.echo("This takes a few minutes; if it is interrupted, the same command resumes.")
 
 
-def _ingest_world(world: Antarctica, place: Place) -> None:
+def _ingest_world(world: Antarctica, place: Place) -> DemoScenes:
     """Write the files of the world, and catalogue what is not catalogued yet."""
     from cluster import object_store, store_errors
     from pipelines.worlds.elevation_files import write_altimetry
@@ -182,7 +222,9 @@ def _ingest_world(world: Antarctica, place: Place) -> None:
     folder = place.work / "files"
     with store_errors.local_errors(folder):
         first = f"{demo_runs.FIRST_MONTH:%Y-%m}"
-        gravity = write_gravity(world, folder, start=first, months=MONTHS, j_max=J_MAX)
+        gravity = write_gravity(
+            world, folder, start=first, months=demo_runs.MONTHS, j_max=demo_runs.J_MAX
+        )
         altimetry = write_altimetry(
             world,
             folder,
@@ -192,17 +234,25 @@ def _ingest_world(world: Antarctica, place: Place) -> None:
         )
         budget = write_mass_budget(
             world, folder / "budget", seed=demo_runs.SEED, spacing_km=demo_runs.VELOCITY_KM,
-            first_year=demo_runs.FIRST_MONTH.year, years=MONTHS // 12,
+            first_year=demo_runs.FIRST_MONTH.year, years=demo_runs.MONTHS // 12,
         )  # fmt: skip
+    scenes = demo_scenes.write(world, place.work / "files", place.output)
     catalogue = object_store.join(place.output, "catalogue")
+    for kind, collection, sources in scenes.sources():
+        _ingest(kind, sources, catalogue, collection)
     for role, (kind, collection) in COLLECTIONS.items():
         written = next(each for each in (gravity, altimetry, budget) if hasattr(each, role))
         sources = tuple(str(path) for path in getattr(written, role))
-        found = ingest_all(kind, sources, catalogue=catalogue, collection=collection)
-        failed = [each for each in found if each.state == "failed"]
-        if failed:
-            msg = f"{failed[0].source}: {failed[0].reason}; name an empty --output"
-            raise DemoError(msg)
+        _ingest(kind, sources, catalogue, collection)
+    return scenes
+
+
+def _ingest(kind: str, sources: tuple[str, ...], catalogue: str, collection: str) -> None:
+    found = ingest_all(kind, sources, catalogue=catalogue, collection=collection)
+    failed = [each for each in found if each.state == "failed"]
+    if failed:
+        msg = f"{failed[0].source}: {failed[0].reason}; name an empty --output"
+        raise DemoError(msg)
 
 
 def _write_run_file(product: str, place: Place) -> Path:

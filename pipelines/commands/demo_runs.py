@@ -19,6 +19,22 @@ VELOCITY_KM = 5.0
 SPACING_KM = 10.0
 """Grid of the elevation rates [km]; `infra/runs/altimetry.yaml` has the paper's 5 km."""
 
+SHELVES = ("Alder", "Cedar")
+SUMMERS = (2005, 2013, 2014)
+"""Ice shelves and summers whose scenes are taken: Landsat 7 with its gaps, and Landsat 8 twice."""
+SCENE_DAYS = 5
+"""Days of each summer with scenes."""
+SHELF_PIXELS = 1024
+"""Rows and columns of the windows of ice shelves, of scenes and of annotated tiles [1]."""
+SHELF_COLLECTION, SCENE_COLLECTION = "demo-shelves", "demo-landsat"
+FRONT_COLLECTION = "demo-fronts"
+
+TILE_SHELVES = ("Birch", "Cedar")
+"""Ice shelves of the annotated tiles; the weights that come with the project never saw Cedar."""
+TILE_COLLECTION = "demo-tiles"
+STEPS = 60
+"""Of training [1]."""
+
 COLLECTIONS = {
     "gravity": ("grace-l2", "demo-gravity"),
     "degree_one": ("degree-one", "demo-degree-one"),
@@ -50,6 +66,81 @@ period: [{first}, {last}]
 regions: demo-basins
 inputs:
 """
+
+_SCENES = """\
+catalogue: {catalogue}
+output: {root}/{product}
+period: [2005-11-01, 2015-03-31]
+regions: demo-shelves
+inputs:
+  landsat: demo-landsat
+  velocity: demo-velocity
+scenes:
+  summers: {summers}
+  buffer_km: 0
+"""
+
+_TILES = """\
+catalogue: {catalogue}
+output: {root}/{product}
+period: [1999-11-01, 2020-03-31]
+inputs:
+  labels: demo-tiles
+"""
+
+_NETWORKS = {
+    "restoration": """\
+output: {root}/{product}
+period: [2005-11-01, 2006-03-31]
+inputs:
+  scenes: {root}/scenes
+""",
+    "training": _TILES
+    + """\
+training:                                # too small to be of use: it shows how one is made
+  network: tiny
+  holdout: [cedar]
+  steps: {steps}
+  rounds: 2
+  crops: 4
+  crop: 128
+  schedule: short
+  augmentation: light
+  peak_rate: 0.002
+  licence: Apache-2.0
+""",
+    "evaluation": _TILES
+    + """\
+  restorer: shipped:restorer-lossless
+evaluation:
+  regions_of: [cedar]
+""",
+    "shelf_damage": """\
+catalogue: {catalogue}
+output: {root}/{product}
+period: [2005-11-01, 2015-03-31]
+regions: demo-shelves
+inputs:
+  scenes: {root}/scenes
+  restoration: {root}/restoration
+  fronts: demo-fronts
+  grounded_ice: demo-grounded
+  velocity: demo-velocity
+shelf_damage:
+  least_covered: 0.5                     # few scenes are taken here, and some are cloudy
+""",
+    "consistency": """\
+catalogue: {catalogue}
+output: {root}/{product}
+period: [2005-11-01, 2015-03-31]
+inputs:
+  damage: {root}/shelf_damage
+  velocity: demo-velocity
+consistency:
+  longest_gap: 1                         # of nine years hardly any of the ice is left
+  unknown_frame: ground
+""",
+}
 
 _OWN = {
     "gravimetry": """\
@@ -107,7 +198,7 @@ mass_budget:
 """,
 }
 
-PRODUCTS = tuple(_OWN)
+PRODUCTS = (*_OWN, "scenes", *_NETWORKS)
 """Products of the demo, in the order in which they build on each other."""
 
 
@@ -118,7 +209,8 @@ def run_file(product: str, *, catalogue: str, root: str) -> str:
         "# prints every key that this file may have.\n"
         f"product: {product}\n"
     )
-    text = _COMMON + _OWN[product]
+    texts = {"scenes": _SCENES, **_NETWORKS}
+    text = texts[product] if product in texts else _COMMON + _OWN[product]
     return head + text.format(
         product=product,
         catalogue=catalogue,
@@ -128,4 +220,6 @@ def run_file(product: str, *, catalogue: str, root: str) -> str:
         j_max=J_MAX,
         highest_degree=HIGHEST_DEGREE,
         cell=CELL_DEGREES,
+        summers=list(SUMMERS),
+        steps=STEPS,
     )

@@ -14,8 +14,16 @@ from pipelines.commands.answers import DONE, MISTAKE, SOME_FAILED, Answer, commo
 if TYPE_CHECKING:
     from stac.ingest import Ingested
 
+KINDS = (
+    "grace-l2", "degree-one", "low-degrees", "love-numbers", "gia", "elevation-rate", "elevation",
+    "surface-elevation", "velocity", "thickness", "basal-melt", "surface-processes",
+    "surface-mass-balance", "basins", "boundaries", "ice-shelves", "gates", "landsat",
+    "damage-labels", "imagery", "weights",
+)  # fmt: skip
+"""What `stac.ingest` reads, written out so that help needs no reader; a test compares the two."""
 
-@click.command("ingest")
+
+@click.command("ingest", epilog=f"Kinds: {', '.join(KINDS)}.")
 @click.argument("kind")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--catalogue", metavar="URL", required=True, help="Folder or s3:// address.")

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from pipelines.lifecycle import Plan
     from pipelines.settings import Run
 
-PRODUCTS = ("gravimetry", "altimetry", "combination", "mass_budget")
+PRODUCTS = (
+    "gravimetry", "altimetry", "combination", "mass_budget", "scenes", "training", "evaluation",
+    "restoration", "shelf_damage", "consistency",
+)  # fmt: skip
 
 FLOWS = {name: f"pipelines.flows.{name}" for name in PRODUCTS}
 """Module of each product; imported when a run file asks for it."""
@@ -62,4 +65,4 @@ def require_fits(plan: Plan, limit: int) -> None:
     from cluster import memory
     from pipelines import execution
 
-    memory.require_fits(execution.projections(plan), limit)
+    memory.require_fits(execution.projections(plan.stages), limit)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from pipelines.commands import columns
 
 if TYPE_CHECKING:
@@ -14,15 +16,25 @@ if TYPE_CHECKING:
 GROUPS = ("EAIS", "WAIS", "AP", "Islands", "AIS")
 """Regions of the short table; every other region is in ``tables/regions.csv``."""
 
+WITHOUT_REGIONS = (
+    "scenes", "training", "evaluation", "restoration", "shelf_damage", "consistency",
+)  # fmt: skip
+"""Products whose numbers are not of basins."""
+
+MOST_NOTES = 20
+"""Different notes of keys that are printed."""
+
 QUANTITIES = ("mass_rate", "mass_rate_buffered", "total_correction")
 """Quantities of the short table; the others are there too."""
 
 
 def is_shown(plan: Plan, outcome: Outcome) -> bool:
     """Return whether the last stage is done, so that the tables are those of this run."""
-    last = plan.stages[-1].keys
+    last = plan.stages[-1]
     failed = {key.partition("@")[0] for key, _ in outcome.failures}
-    return outcome.left == 0 and failed.isdisjoint(last)
+    if last.partial:
+        return outcome.left == 0 and not failed.issuperset(last.keys)
+    return outcome.left == 0 and failed.isdisjoint(last.keys)
 
 
 def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
@@ -34,6 +46,8 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     if is_shown(plan, outcome):
         yield "results:"
         yield from (f"  {name:<15} {where}" for name, where in outcome.results.items())
+    elif outcome.conflict:
+        yield f"nothing of this run is done, and it cannot begin: {outcome.conflict}"
     elif outcome.done or outcome.failed:
         yield f"no results of this run yet; `nunatak run` continues it into {plan.output}"
     else:
@@ -45,9 +59,11 @@ def _note_lines(outcome: Outcome) -> Iterator[str]:
     keys: dict[str, list[str]] = {}
     for key, note in outcome.notes:
         keys.setdefault(note, []).append(key.partition("@")[0])
-    for note, about in keys.items():
+    for note, about in list(keys.items())[:MOST_NOTES]:
         many = f"{about[0]} … {about[-1]} ({len(about)} keys)"
         yield f"  note    {about[0] if len(about) == 1 else many}: {note}"
+    if len(keys) > MOST_NOTES:
+        yield f"  note    {len(keys) - MOST_NOTES} more, in receipts.jsonl"
 
 
 def region_rows(output: str) -> list[Row]:
@@ -57,6 +73,40 @@ def region_rows(output: str) -> list[Row]:
 
     path = object_store.join(output, "tables", "regions.csv")
     return tables.read_rows(object_store.read_bytes(path))
+
+
+def main_rows(plan: Plan) -> list[Row]:
+    """Return the rows of the table that people look at first; none if it has no regions."""
+    return [] if plan.product in WITHOUT_REGIONS else region_rows(plan.output)
+
+
+def show_summers(plan: Plan) -> None:
+    """Print what the chosen scenes of each shelf and summer show."""
+    from cluster import object_store
+    from pipelines import tables
+
+    path = object_store.join(plan.output, "tables", "scenes.csv")
+    rows = tables.read_rows(object_store.read_bytes(path))
+    cells = [
+        (
+            row.region,
+            tables.summer_name(row.period_start.year),
+            *_counts(row),
+            f"{100.0 * row.value:.1f}",
+        )
+        for row in rows
+        if row.quantity == "covered_fraction" and not row.note.endswith("candidates=0")
+    ]
+    click.echo("Scenes chosen, and the part of the region of interest that is clear in them:")
+    header = ("shelf", "summer", "scenes", "candidates", "ROI_shown_%")
+    columns.show(header, cells, numbers=header[2:])
+    empty = sum(row.quantity == "covered_fraction" for row in rows) - len(cells)
+    if empty:
+        click.echo(f"without any scene: {empty} of {empty + len(cells)}")
+
+
+def _counts(row: Row) -> tuple[str, str]:
+    return row.told["scenes"], row.told["candidates"]
 
 
 def show_groups(rows: list[Row]) -> None:
@@ -81,6 +131,7 @@ def facts(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "failed": outcome.failed,
         "left": outcome.left,
         "failures": [{"key": key, "reason": reason} for key, reason in outcome.failures],
+        "conflict": outcome.conflict,
         "notes": [{"key": key, "note": note} for key, note in outcome.notes],
         "results": dict(outcome.results) if is_shown(plan, outcome) else {},
     }

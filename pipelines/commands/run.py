@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import products, reporting
+from pipelines.commands import network_reporting, products, reporting
 from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 @click.argument("run_file", type=click.Path(path_type=Path), metavar="RUN.yaml")
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; local processes if absent.")
 @click.option(
-    "--ray", metavar="ADDRESS", help="Ray instead of Dask: host:port, ray://host:port or local."
+    "--ray",
+    metavar="ADDRESS",
+    help="Ray for networks, and instead of Dask unless a scheduler is named: host:port, "
+    "ray://host:port or local.",
 )
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
 @click.option("--fresh", is_flag=True, help="Begin a new version; nothing is resumed.")
@@ -39,7 +42,8 @@ def run_command(
         msg = f"--scheduler {scheduler} and --ray {ray} name two places to run; give one of them"
         raise click.UsageError(msg)
     _, plan = products.plan_of(run_file, overrides)
-    click.echo(plan.describe())
+    if not plan.estimated:
+        click.echo(plan.describe())
     if (ray or scheduler) in {None, "local"}:
         products.require_fits(plan, products.worker_bytes(None, plan))
     outcome = plan.execute(scheduler, ray=ray, fresh=fresh, on_receipt=log_receipt)
@@ -56,7 +60,12 @@ def log_receipt(receipt: Receipt) -> None:
 
 def conclude(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """Print the short table of the results, failures, and where everything is."""
-    rows = reporting.region_rows(plan.output) if reporting.is_shown(plan, outcome) else []
+    shown = reporting.is_shown(plan, outcome)
+    rows = reporting.main_rows(plan) if shown else []
     reporting.show_groups(rows)
+    if shown and plan.product == "scenes":
+        reporting.show_summers(plan)
+    if shown and plan.product in network_reporting.TABLES:
+        network_reporting.TABLES[plan.product](plan)
     click.echo("\n".join(reporting.outcome_lines(plan, outcome)))
     return reporting.region_facts(rows)

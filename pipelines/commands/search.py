@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,8 +23,56 @@ class SearchError(ValueError):
     """A question that cannot be asked as it is written."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The conditions of one search as they were typed."""
+
+    catalogue: str | None
+    service: str | None
+    collections: tuple[str, ...]
+    bbox: str | None
+    region: str | None
+    period: str | None
+    cql2: str | None
+    ids: str | None
+    limit: int | None
+    summer: int | None
+    cloud: float | None
+    save: Path | None
+
+    def __post_init__(self) -> None:
+        """Refuse conditions that do not go together."""
+        if self.catalogue is None and self.service is None:
+            msg = "nowhere to search; give --catalogue URL, or --service NAME for Landsat scenes"
+            raise SearchError(msg)
+        if self.region is not None and self.catalogue is None:
+            msg = "--region names a polygon of a catalogue; give --catalogue URL beside --service"
+            raise SearchError(msg)
+        if self.bbox is not None and self.region is not None:
+            msg = "both --bbox and --region are given; a search takes one of them"
+            raise SearchError(msg)
+        if self.summer is None:
+            self._refuse(("service", "cloud", "save"), "goes with --summer Y only; add it")
+            return
+        self._refuse(("period", "cql2", "ids", "limit"), "does not go with --summer; leave it out")
+        if self.region is None and self.service is not None and self.catalogue is not None:
+            msg = "--summer searches one place; give --catalogue or --service, or name a --region"
+            raise SearchError(msg)
+        if self.bbox is None and self.region is None:
+            msg = "--summer asks for the scenes of a region; add --bbox W,S,E,N or --region"
+            raise SearchError(msg)
+
+    def _refuse(self, names: tuple[str, ...], said: str) -> None:
+        options = {"period": "datetime", "cql2": "filter"}
+        for name in names:
+            if getattr(self, name) is not None:
+                msg = f"--{options.get(name, name)} {said}"
+                raise SearchError(msg)
+
+
 @click.command("search")
-@click.option("--catalogue", metavar="URL", required=True, help="Catalogue, or a STAC API.")
+@click.option("--catalogue", metavar="URL", help="Catalogue, or a STAC API.")
+@click.option("--service", metavar="NAME", help="usgs, planetary-computer or earth-search.")
 @click.option("--collection", "collections", metavar="NAME", multiple=True, help="Repeatable.")
 @click.option("--bbox", metavar="W,S,E,N", help="Degrees; W > E crosses 180°.")
 @click.option("--region", metavar="COLLECTION/ID", help="Polygon of a catalogued collection.")
@@ -30,36 +80,61 @@ class SearchError(ValueError):
 @click.option("--filter", "cql2", metavar="CQL2", help="Filter in CQL2 text.")
 @click.option("--ids", metavar="ID,ID", help="Item ids.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N items.")
+@click.option("--summer", type=int, metavar="Y",
+              help="Landsat scenes, November Y to March Y+1; needs --region or --bbox."
+)  # fmt: skip
+@click.option("--cloud", type=float, metavar="N", help="Cloud cover at most [%]; 80 if absent.")
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Record the scenes, to be replayed offline.")  # fmt: skip
 @common_options
-def search_command(
-    catalogue: str,
-    collections: tuple[str, ...],
-    bbox: str | None,
-    region: str | None,
-    period: str | None,
-    cql2: str | None,
-    ids: str | None,
-    limit: int | None,
-) -> Answer:
+def search_command(**conditions: Any) -> Answer:
+    """List the items of a catalogue, or the Landsat scenes of a summer, that answer all."""
+    asked = Asked(**conditions)
+    return _items(asked) if asked.summer is None else _scenes(asked, asked.summer)
+
+
+def _items(asked: Asked) -> Answer:
     """List the items of a catalogue that answer every condition."""
     from stac.catalogue import open_catalogue
 
-    box, days = _numbers(bbox), _period(period)
-    opened = open_catalogue(catalogue)
+    box, days = _numbers(asked.bbox), _period(asked.period)
+    opened = open_catalogue(asked.catalogue or "")
     items = opened.search(
-        list(collections) or None,
+        list(asked.collections) or None,
         bbox=box,
-        intersects=None if region is None else region_geometry(opened, region),
+        intersects=None if asked.region is None else region_geometry(opened, asked.region),
         period=days,
-        cql2=cql2,
-        ids=None if ids is None else [each.strip() for each in ids.split(",")],
-        limit=limit,
+        cql2=asked.cql2,
+        ids=None if asked.ids is None else [each.strip() for each in asked.ids.split(",")],
+        limit=asked.limit,
     )
     rows = [row(item) for item in items]
     columns.show(HEADER, rows)
     click.echo(f"{len(rows)} items", err=True)
     facts = [dict(zip(HEADER, each, strict=True)) for each in rows]
     return Answer(facts={"catalogue": opened.url, "count": len(rows), "items": facts})
+
+
+def _scenes(asked: Asked, summer: int) -> Answer:
+    """List the Landsat scenes of a region in a summer, from a service or a catalogue."""
+    from pipelines.commands import search_landsat
+    from stac import landsat_search, landsat_services
+    from stac.catalogue import open_catalogue
+
+    service = landsat_services.named(asked.service or landsat_services.OURS)
+    polygon = None
+    if asked.region is not None:
+        polygon = region_geometry(open_catalogue(asked.catalogue or ""), asked.region)
+    opened = open_catalogue(service.url or asked.catalogue or "")
+    found = landsat_search.search(
+        opened,
+        roi=search_landsat.area(_numbers(asked.bbox), polygon) or {},
+        summer=summer,
+        most_cloud=80.0 if asked.cloud is None else asked.cloud,
+        collections=asked.collections or None,
+        service=service.name,
+    )
+    return search_landsat.tell(found, catalogue=opened.url, save=asked.save)
 
 
 def _numbers(text: str | None) -> list[float] | None:

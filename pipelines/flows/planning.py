@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines import settings
 from pipelines.flows import catalogue_inputs
@@ -24,6 +24,7 @@ def planned(
     tell: Callable[[Finished], None],
     bytes_to_write: int,
     notes: tuple[str, ...],
+    **more: Any,
 ) -> Plan:
     """Return the plan of a run; its identity is the run file and the checksums of its inputs.
 
@@ -33,7 +34,7 @@ def planned(
         The run.
     items : tuple of InputItem
         What is read.
-    stages, template, tell, bytes_to_write, notes
+    stages, template, tell, bytes_to_write, notes, more
         See :class:`pipelines.lifecycle.Plan`.
 
     Returns
@@ -54,4 +55,5 @@ def planned(
         tell=tell,
         bytes_to_write=bytes_to_write,
         notes=notes,
+        **more,
     )

@@ -18,7 +18,12 @@ PARTS = 2
 SPECTRUM = ("part", "degree", "order")
 """Dimensions of spherical-harmonic coefficients."""
 
-POLAR_DIMS = (("y", "x"), ("y_grid", "x_grid"), ("y_pixel", "x_pixel"))
+POLAR_DIMS = (
+    ("y", "x"),
+    ("y_grid", "x_grid"),
+    ("y_pixel", "x_pixel"),
+    ("y_screen", "x_screen"),
+)
 """Dimensions of arrays that lie in EPSG:3031."""
 
 DENSITY_RATE = "kg m-2 yr-1"
@@ -40,7 +45,12 @@ class Array:
     unit, long_name : str
         CF attributes.
     dtype : str
-        NumPy type; what no key wrote is NaN, or zero in an array of integers.
+        NumPy type; what no key wrote is NaN, or ``empty`` in an array of integers.
+    empty : int
+        What stands for nothing in an array of integers.
+    level : int
+        How hard Zstandard tries: 0 is its own choice, 3; 1 takes a quarter of the time for a
+        fifth more bytes of imagery.
     """
 
     name: str
@@ -50,6 +60,8 @@ class Array:
     unit: str
     long_name: str
     dtype: str = "float64"
+    empty: int = 0
+    level: int = 0
 
     def bytes(self) -> int:
         """Return its size, uncompressed [B]."""
@@ -61,13 +73,22 @@ def spectrum(degree: int) -> tuple[int, int, int]:
     return (PARTS, degree + 1, degree + 1)
 
 
-def whole(name: str, dims: tuple[str, ...], shape: tuple[int, ...], *about: str) -> Array:
+def whole(
+    name: str,
+    dims: tuple[str, ...],
+    shape: tuple[int, ...],
+    unit: str,
+    long_name: str,
+    dtype: str = "float64",
+) -> Array:
     """Return an array of one chunk: one key writes all of it."""
-    return Array(name, dims, shape, shape, *about)
+    return Array(name, dims, shape, shape, unit, long_name, dtype)
 
 
 def create(group: zarr.Group, arrays: Iterable[Array], attributes: dict[str, Any]) -> None:
     """Create the empty arrays (missing = NaN) and write the attributes of the product."""
+    from zarr.codecs import ZstdCodec
+
     group.attrs.update({"Conventions": "CF-1.11", **attributes})
     for array in arrays:
         about: dict[str, Any] = {"units": array.unit, "long_name": array.long_name}
@@ -78,7 +99,8 @@ def create(group: zarr.Group, arrays: Iterable[Array], attributes: dict[str, Any
             shape=array.shape,
             chunks=array.chunks,
             dtype=array.dtype,
-            fill_value=float("nan") if np.dtype(array.dtype).kind == "f" else 0,
+            fill_value=float("nan") if np.dtype(array.dtype).kind == "f" else array.empty,
+            compressors=ZstdCodec(level=array.level),
             dimension_names=array.dims,
             attributes=about,
         )

@@ -17,22 +17,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from cluster.ledger import Receipt
 from cluster.store_errors import StoreError
 from pipelines import settings, tables
-from pipelines.cli import main
-from pipelines.commands import columns, demo_runs, products, truth
+from pipelines.commands import columns, products, truth
+from pipelines.commands import ingest as commands_ingest
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.kernels.gravity.stokes import EpochError
 from pipelines.lifecycle import InputItem, Outcome, Plan, Stage
 from stac.catalogue import CatalogueError
-from tests.fixtures.seaweed import S3Store
+from stac.ingest import READABLE
+from tests.fixtures.commands import NUNATAK, last_line, nunatak
 
 DAY = dt.date(2011, 2, 1)
-SCRIPT = "from pipelines.cli import main; main(prog_name='nunatak')"
-NUNATAK = [sys.executable, "-c", SCRIPT]
 FLOW = "tests_fake_flow"
 
 
@@ -109,16 +108,6 @@ def flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     monkeypatch.setitem(sys.modules, FLOW, module)
     monkeypatch.setattr(products, "FLOWS", {"gravimetry": FLOW})
     return module
-
-
-def nunatak(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(each) for each in arguments])
-
-
-def last_line(result: Result) -> dict[str, Any]:
-    found = json.loads(result.stdout.splitlines()[-1])
-    assert isinstance(found, dict)
-    return found
 
 
 def test_plan_says_what_will_happen(run_file: Path, flow: SimpleNamespace) -> None:
@@ -422,6 +411,17 @@ def test_ingest_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     assert "'basin' is no kind of source" in result.stderr
 
 
+def test_help_of_ingest_lists_every_kind_that_can_be_ingested() -> None:
+    shown = " ".join(nunatak("ingest", "--help").stdout.split())
+
+    assert commands_ingest.KINDS == READABLE
+    assert f"Kinds: {', '.join(READABLE)}." in shown.replace("- ", "-")
+
+
+def test_help_of_search_says_what_a_summer_needs() -> None:
+    assert "needs --region or --bbox" in " ".join(nunatak("search", "--help").stdout.split())
+
+
 @pytest.mark.parametrize(
     ("conditions", "count"),
     [
@@ -451,7 +451,8 @@ def test_search_lists_what_answers(catalogue: Path, conditions: list[str], count
     [
         (["--bbox", "1,2,3"], "found 3 numbers; expected W,S,E,N"),
         (["--bbox", "a,b,c,d"], "expected W,S,E,N in degrees"),
-        (["--bbox", "0,80,10,95"], "within -90 to 90"),
+        (["--bbox", "0,80,10,95"], "within -90 to 90 degrees\n"),
+        (["--bbox", "0,224085,10,494415"], "within -90 to 90 degrees, not metres of EPSG:3031"),
         (["--datetime", "soon/later"], "'soon' is no date"),
         (["--region", "ice"], "expected COLLECTION/ID"),
         (["--region", "ice/east"], "holds west; name one"),
@@ -573,87 +574,3 @@ def test_the_truth_stands_beside_every_product() -> None:
     assert header == ("region", "truth", "gravimetry", "sigma", "altimetry", "sigma_alt")
     assert lines[0] == ("1", "1.0", "2.0", "± 0.5", "", "")
     assert lines[1] == ("2", "4.0", "", "", "3.0", "± 0.5")
-
-
-def interrupt_demo(output: Path) -> str:
-    """Start a demo, press Ctrl-C in it, and return what it said: the whole group is reached."""
-    command = [*NUNATAK, "demo", "--output", str(output)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as running:
-        assert running.stderr is not None
-        for line in running.stderr:
-            if "gravimetry: prepare" in line:
-                break
-        os.killpg(running.pid, signal.SIGINT)
-        _, told = running.communicate(timeout=120)
-        assert running.returncode == 130, told
-    return told
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)  # three minutes alone on two cores
-def test_the_demo_ends_at_ctrl_c_resumes_and_finds_the_truth(tmp_path: Path) -> None:
-    """Basins within five, wide regions within four standard deviations of what can be seen."""
-    output = tmp_path / "demo"
-
-    told = interrupt_demo(output)
-    first = nunatak("demo", "--output", output, "--json")
-    again = nunatak("demo", "--output", output, "--json")
-
-    assert "the same command resumes" in told
-    assert "Traceback" not in told
-    assert first.exit_code == 0, first.output
-    assert last_line(first)["left"] == 0
-    compared = {each["region"]: each for each in last_line(first)["compared"]}
-    assert set(compared) >= {str(n) for n in range(1, 28)} | {"EAIS", "WAIS", "AP", "AIS"}
-    assert all(abs(each["z"]) < 5.0 for each in compared.values())
-    assert all(abs(compared[name]["z"]) < 4.0 for name in ("EAIS", "WAIS", "AP", "AIS"))
-    assert last_line(again)["compared"] == last_line(first)["compared"]
-    assert [each["product"] for each in last_line(first)["products"]] == list(demo_runs.PRODUCTS)
-    assert_scales(last_line(first)["errors_by_scale"])
-    true = {region: each["truth"] for region, each in compared.items()}
-    assert_budget(output / "mass_budget", true, compared)
-
-
-def assert_scales(errors: list[dict[str, float]]) -> None:
-    scales = {row["scale_km"]: row for row in errors}
-    for scale in (500, 333, 200, 133, 80, 40):
-        found = scales[scale]
-        assert found["combination"] < min(found["gravimetry"], found["altimetry"])
-    for scale in (4000, 2000, 1000):
-        # One world may go either way where altimetry has 2 % of the weight and errors that are five
-        # times as large: by a tenth at most.
-        assert scales[scale]["combination"] < 1.1 * scales[scale]["gravimetry"]
-
-
-def assert_budget(output: Path, true: dict[str, float], seen: dict[str, dict[str, float]]) -> None:
-    """The budget finds the truth of every region, and agrees with gravimetry on the whole."""
-    rows = tables.read_rows((output / "tables" / "regions.csv").read_bytes())
-    found = {
-        row.region: row for row in rows
-        if row.quantity == "mass_balance" and row.note.split(";")[0] == "epoch=mean"
-    }  # fmt: skip
-    z = [(found[name].value - truth) / found[name].uncertainty for name, truth in true.items()]
-    assert max(map(abs, z)) < 4.0
-    assert sum(abs(each) < 2.0 for each in z) > 0.8 * len(z)
-    whole, by_gravity = found["AIS"], seen["AIS"]
-    # A field of degree 60 sees less than all of it; sigmas of both, and that difference.
-    apart = whole.value - by_gravity["value"]
-    unseen = by_gravity["truth"] - by_gravity["seen"]
-    assert (
-        abs(apart - unseen) < 2.0 * (whole.uncertainty**2 + by_gravity["uncertainty"] ** 2) ** 0.5
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.services
-@pytest.mark.timeout(1200)
-def test_the_demo_runs_in_a_bucket(s3_environment: S3Store) -> None:
-    result = nunatak("demo", "--output", s3_environment.url("demo"), "--json")
-
-    assert result.exit_code == 0, result.output
-    assert len(last_line(result)["compared"]) == 31
-    assert last_line(result)["output"] == s3_environment.url("demo")
-    outputs = [each["output"] for each in last_line(result)["products"]]
-    assert outputs == [s3_environment.url(f"demo/{name}") for name in demo_runs.PRODUCTS]
