@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.nunatak-installed
 CHECKED := $(VENV)/.nunatak-check-installed
-BENCHMARKS := reading harmonics combination monte_carlo zonal gates
+BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint check bench clean
@@ -26,8 +26,12 @@ $(CHECKED): $(STAMP)
 demo: $(STAMP)  ## measure a small synthetic Antarctica whose truth is known
 	$(VENV)/bin/nunatak demo
 
+# Two at a time, a file each: tests of servers, kills and demos wait more than they compute. Files in
+# their order: sorted by their number of tests, the longest tests would come last and run alone.
+TESTERS ?= 2
+
 test: $(STAMP)  ## run every test this machine can run
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(CHECKED)  ## format, style, types, import layers
 	$(VENV)/bin/ruff format --check .
