@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -168,18 +169,27 @@ class TestOpening:
         assert found == [True] * 80
 
     def test_options_of_one_thread_do_not_reach_another(self, image):
-        seen = {}
+        opened, looked = threading.Event(), threading.Event()
+
+        def hold():
+            before = rasterio.env.hasenv()
+            with raster_access.opened(Asset(str(image))):
+                option = rasterio.env.getenv()["GDAL_DISABLE_READDIR_ON_OPEN"]
+                opened.set()
+                looked.wait(30.0)
+            return before, option, rasterio.env.hasenv()
 
         def look():
-            seen["option"] = rasterio.env.hasenv()
+            opened.wait(30.0)
+            seen = rasterio.env.hasenv()
+            looked.set()
+            return seen
 
-        with raster_access.opened(Asset(str(image))):
-            assert rasterio.env.getenv()["GDAL_DISABLE_READDIR_ON_OPEN"] == "EMPTY_DIR"
-            thread = threading.Thread(target=look)
-            thread.start()
-            thread.join()
-        assert seen == {"option": False}
-        assert not rasterio.env.hasenv()
+        # Both threads are new: what other tests left behind in this one says nothing.
+        with ThreadPoolExecutor(2) as threads:
+            holding, looking = threads.submit(hold), threads.submit(look)
+            assert looking.result(60.0) is False
+            assert holding.result(60.0) == (False, "EMPTY_DIR", False)
 
     def test_the_cache_of_blocks_is_bounded_and_holds_blocks(self, image, monkeypatch):
         from rasterio._env import get_gdal_config
