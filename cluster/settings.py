@@ -50,6 +50,8 @@ class ClusterSettings:
         How many workers may die under one task before the task is blamed.
     store_timeout : float
         How long one request to an object store may stay without an answer [s].
+    lease : float
+        Silence after which a driver counts as gone and another may take its output over [s].
     """
 
     workers: int | None = None
@@ -59,6 +61,7 @@ class ClusterSettings:
     tcp_timeout: float = 30.0
     allowed_failures: int = 30
     store_timeout: float = 20.0
+    lease: float = 30.0
 
 
 def byte_count(text: str) -> int:
@@ -131,6 +134,7 @@ def read(environment: Mapping[str, str] | None = None) -> ClusterSettings:
             base.allowed_failures,
         ),
         store_timeout=value("NUNATAK_STORE_TIMEOUT", duration, seconds, base.store_timeout),
+        lease=value("NUNATAK_LEASE", duration, seconds, base.lease),
     )
 
 

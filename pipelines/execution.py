@@ -26,6 +26,7 @@ from pipelines.lifecycle import (
 )
 
 if TYPE_CHECKING:
+    from cluster.lease import Lease
     from cluster.ledger import Receipt
     from cluster.ray_cluster import RayCluster
     from cluster.version import Version
@@ -62,19 +63,21 @@ def execute(
     Outcome
         What is done, failed and left over all runs of this plan.
     """
-    from cluster import object_store, zarr_sink
+    from cluster import lease, object_store, zarr_sink
 
     repository = zarr_sink.Repository.open(object_store.join(plan.output, "product.icechunk"))
-    version = repository.begin(plan.run_id, fresh=fresh, describe=plan.description)
-    version.initialise(plan.template)
-    if _unfinished(plan, version.receipts()):
-        with ExitStack() as open_until_done:
-            workforces = _Workforces(plan, scheduler, ray, open_until_done)
-            _process(plan, version, workforces, on_receipt)
-    _account(plan, version)
-    if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
-        _publish(plan, repository, version)
-    return outcome(plan, version.receipts())
+    with lease.held(plan.output, run_id=plan.run_id) as output:
+        version = repository.begin(plan.run_id, fresh=fresh, describe=plan.description)
+        version.initialise(plan.template)
+        if _unfinished(plan, version.receipts()):
+            with ExitStack() as open_until_done:
+                workforces = _Workforces(plan, scheduler, ray, open_until_done)
+                _process(plan, version, workforces, output, on_receipt)
+        output.require()
+        _account(plan, version)
+        if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
+            _publish(plan, repository, version)
+        return outcome(plan, version.receipts())
 
 
 def _unfinished(plan: Plan, receipts: Mapping[str, Receipt]) -> bool:
@@ -144,6 +147,7 @@ def _process(
     plan: Plan,
     version: Version,
     workforces: _Workforces,
+    output: Lease,
     on_receipt: Callable[[Receipt], None] | None,
 ) -> None:
     """Work through the stages, each to its end before the next.
@@ -161,6 +165,7 @@ def _process(
         with telemetry.progress(len(todo), f"{plan.product}: {stage.name}") as bar:
 
             def report(receipt: Receipt, bar: telemetry.Progress = bar) -> None:
+                output.require()
                 bar.advance(1)
                 if on_receipt is not None:
                     on_receipt(receipt)
