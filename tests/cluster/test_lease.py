@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cluster import lease, object_store
-from cluster.lease import LeaseLost, OutputHeld
+from cluster.lease import OutputHeld
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.seaweed import S3Store
 
