@@ -6,6 +6,7 @@ import click
 
 from pipelines.commands.answers import Commands
 from pipelines.commands.audit import audit_command
+from pipelines.commands.certificates import certificates_command
 from pipelines.commands.demo import demo_command
 from pipelines.commands.demo_tiles import demo_tiles_command
 from pipelines.commands.ingest import ingest_command
@@ -40,6 +41,7 @@ for command in (
     status_command,
     audit_command,
     serve_model_command,
+    certificates_command,
 ):
     main.add_command(command)
 
