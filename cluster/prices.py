@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from cluster.settings import EnvironmentSettingError
 
 PREFIX = "NUNATAK_PRICE_"
+_CORE_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Prices:
         One virtual core with 4 GiB for an hour.
     thousand_reads, thousand_writes : float
         A thousand GET or PUT requests.
+    gpu_hour : float
+        One GPU for data centres of the smallest kind (NVIDIA L4) for an hour, without the cores and
+        memory of its machine.
     gib_in : float
         A GiB read from the inputs; nothing within the region, some cents from another.
     gib_month : float
@@ -33,8 +37,28 @@ class Prices:
     core_hour: float = 0.048
     thousand_reads: float = 0.0004
     thousand_writes: float = 0.005
+    gpu_hour: float = 0.61
     gib_in: float = 0.0
     gib_month: float = 0.023
+
+    def machine_hour(self, cores: float, memory: float, gpus: float = 0.0) -> float:
+        """Return what a machine costs in an hour [$].
+
+        Parameters
+        ----------
+        cores : float
+            Virtual cores.
+        memory : float
+            Its memory [bytes]; what there is beyond 4 GiB a core is paid as more cores.
+        gpus : float
+            GPUs.
+
+        Examples
+        --------
+        >>> round(Prices().machine_hour(2, 16 * 2**30), 3)
+        0.192
+        """
+        return self.core_hour * max(cores, memory / _CORE_BYTES) + self.gpu_hour * gpus
 
     def describe(self) -> str:
         """Return the prices in words."""
