@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from cluster import memory, settings, telemetry
+from cluster import log_context, memory, settings, telemetry
 from cluster.settings import ClusterSettings
 
 if TYPE_CHECKING:
@@ -259,18 +259,20 @@ def _refuse_inside_starting_worker() -> None:
 
 
 def _prepare_workers(client: "Client", *, ours: bool) -> None:
-    """Let every worker, also one that joins later, log as the driver does: redacted.
+    """Let every worker, also one that joins later, log as the driver does: redacted, signed.
 
     Workers that we started also leave Ctrl-C to the driver, which receives it too, commits what is
     finished and then ends them; otherwise they would be gone before it can.
     """
     from distributed import Worker, WorkerPlugin
 
+    run = log_context.current()
+
     class Prepared(WorkerPlugin):
         name = "nunatak"
 
         def setup(self, worker: Worker) -> None:  # noqa: ARG002
-            telemetry.configure_logging()
+            telemetry.join(run)
             if ours and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -3,7 +3,8 @@
 Standard output belongs to results: with ``--json`` its last line is one JSON object, and nothing
 here may get between a script and that line. On a terminal, progress is a bar; everywhere else (a
 job log, a pod, a pipe) it is a plain line every few seconds. ``NUNATAK_LOG=json`` makes each log
-line one JSON object. Secrets never reach either form.
+line one JSON object that names its run, its product and its key (:mod:`cluster.log_context`), on
+the workers too. Secrets never reach either form.
 """
 
 import json as json_format
@@ -16,6 +17,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from cluster import log_context
+from cluster.log_context import RunContext
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -80,7 +84,7 @@ class _PlainFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message and whatever ``extra`` holds."""
+    """One JSON object a line: time, level, logger, message, whose it is, and any ``extra``."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
@@ -89,6 +93,7 @@ class _JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
+        entry.update({name: redact(value) for name, value in log_context.fields().items()})
         for name, value in vars(record).items():
             if name not in _STANDARD_FIELDS:
                 entry[name] = _without_secrets(name, value)
@@ -154,6 +159,42 @@ def configure_logging(*, json: bool | None = None, level: int = logging.INFO) ->
     root.setLevel(logging.WARNING)
     for package in OUR_PACKAGES:
         logging.getLogger(package).setLevel(level)
+
+
+@contextmanager
+def working_on(key: str, context: RunContext | None) -> Iterator[None]:
+    """Let what is logged while the block lasts name its key, wherever the block is.
+
+    A worker process that nobody prepared (Ray starts its own) is prepared by the first key that
+    comes: it logs as the driver does.
+
+    Parameters
+    ----------
+    key : str
+        Empty for what belongs to no key, such as opening a model.
+    context : RunContext or None
+        The run, as its driver made it; None names nothing.
+    """
+    if context is None:
+        yield
+        return
+    if not context.is_from_here:
+        join(context)
+    with log_context.working_on(key, context):
+        yield
+
+
+def join(context: RunContext) -> None:
+    """Let this worker process log for a run: redacted, in the form that its driver uses."""
+    if log_context.current().run_id == context.run_id and _is_configured():
+        return
+    if not _is_configured():
+        configure_logging(json=None if os.environ.get("NUNATAK_LOG") else context.structured)
+    log_context.adopt(context)
+
+
+def _is_configured() -> bool:
+    return any(isinstance(each, _StandardErrorHandler) for each in logging.getLogger().handlers)
 
 
 class Progress(Protocol):

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cluster import prices
+from cluster import prices, telemetry
 from cluster.ledger import Receipt
+from cluster.log_context import RunContext
 
 if TYPE_CHECKING:
     import zarr
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 GIB = 2**30
-RESULTS = ("product.zarr", "tables", "figures", "run.yaml", "receipts.jsonl", "item.json")
+RESULTS = (
+    "product.zarr", "tables", "figures", "run.yaml", "receipts.jsonl", "summary.html", "item.json",
+)  # fmt: skip
 
 
 class EstimateError(ValueError):
@@ -157,13 +160,16 @@ class Finished:
 
 @dataclass(frozen=True)
 class Dated:
-    """A job whose keys carry the digest of what they were computed from."""
+    """A job whose keys carry the digest of what they were computed from; ``run`` signs its logs."""
 
     job: Callable[[str, zarr.Group], Receipt | None]
+    run: RunContext | None = None
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Do the undated key; the receipt is filed under the dated one."""
-        receipt = self.job(key.partition("@")[0], group) or Receipt(key, "done")
+        name = key.partition("@")[0]
+        with telemetry.working_on(name, self.run):
+            receipt = self.job(name, group) or Receipt(key, "done")
         return dataclasses.replace(receipt, key=key)
 
 
@@ -172,15 +178,17 @@ class DatedModel:
     """A model job whose keys carry the digest of what they were computed from."""
 
     job: ModelJob
+    run: RunContext | None = None
 
     def opened(self, device: str) -> Dated:
         """Open the model; the keys that it then serves are dated."""
-        return Dated(self.job.opened(device))
+        with telemetry.working_on("", self.run):
+            return Dated(self.job.opened(device), self.run)
 
 
-def dated_job(job: Job | ModelJob) -> Dated | DatedModel:
-    """Return a job that takes dated keys."""
-    return Dated(job) if callable(job) else DatedModel(job)
+def dated_job(job: Job | ModelJob, run: RunContext | None = None) -> Dated | DatedModel:
+    """Return a job that takes dated keys, and whose log lines name the run and the key."""
+    return Dated(job, run) if callable(job) else DatedModel(job, run)
 
 
 @dataclass(frozen=True)
