@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from cluster import log_context, memory, settings, telemetry
+from cluster import certificates, handshake, log_context, memory, settings, telemetry
 from cluster.settings import ClusterSettings
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ ONE_THREAD: dict[str, str] = dict.fromkeys(
     "1",
 )
 
-_ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d+")
+_ADDRESS = re.compile(
+    r"(?P<protocol>tcp|tls)://(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})"
+)
 _LEAST_MEMORY = 2**30  # [bytes]; an interpreter with the array libraries takes a third of it
 _MOST_WORKERS = 16  # beyond, starting the processes takes longer than a local run
 _MEMORY_SHARE = 0.8  # of this machine; the driver and the system live in the rest
@@ -223,9 +225,11 @@ def _local_cluster(count: int, memory: int) -> Iterator["LocalCluster"]:
 def _reach(stack: ExitStack, choices: ClusterSettings, address: str, workers: int) -> "Client":
     from distributed.versions import VersionMismatchWarning
 
-    if not _ADDRESS.fullmatch(address):
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
         msg = f"{address!r} is no scheduler address; expected tcp://host:port or tls://host:port"
         raise ClusterError(msg)
+    _encrypt(stack, choices, match)
     try:
         with warnings.catch_warnings():
             # Reported by _compare_software, in our words and with what to do.
@@ -236,15 +240,43 @@ def _reach(stack: ExitStack, choices: ClusterSettings, address: str, workers: in
         raise ClusterError(_silence(choices, address, workers)) from error
     except (OSError, TypeError) as error:
         msg = f"{address}: {error}; expected a Dask scheduler there; check the address, and the "
-        msg += "certificates for tls:// (Dask's settings distributed.comm.tls)"
+        msg += f"certificates for tls:// ({certificates.FOLDER}, or Dask's own settings "
+        msg += "distributed.comm.tls)"
         raise ClusterError(msg) from error
     return client
+
+
+def _encrypt(stack: ExitStack, choices: ClusterSettings, address: "re.Match[str]") -> None:
+    """Let the client show the certificates of ``NUNATAK_TLS_FOLDER``, where there is one.
+
+    Whoever has certificates means connections between machines to be encrypted: a plain one is
+    refused, except to this machine, as through a tunnel that encrypts.
+    """
+    import dask
+
+    folder, host = certificates.folder(), address["host"].strip("[]")
+    if folder is None:
+        return
+    if address["protocol"] == "tls":
+        try:
+            handshake.require_accepted(
+                host, int(address["port"]), folder, timeout=choices.connect_timeout
+            )
+        except (OSError, OverflowError) as error:
+            # Dask goes on asking, and a scheduler that is being started will answer.
+            logger.debug("%s: %s", address.string, error)
+        stack.enter_context(dask.config.set(certificates.dask_configuration(folder)))
+    elif not handshake.is_loopback(host):
+        msg = f"{address.string} is not encrypted, and {certificates.FOLDER} is set; expected "
+        msg += f"tls://{address['host']}:{address['port']} (or unset it in a network you trust)"
+        raise ClusterError(msg)
 
 
 def _silence(choices: ClusterSettings, address: str, workers: int) -> str:
     return (
         f"{address} gave no {workers} worker(s) within {choices.connect_timeout:g} s; check that "
-        "the scheduler runs and has workers, or wait longer with NUNATAK_CONNECT_TIMEOUT"
+        "the scheduler runs and has workers, and whether it speaks tcp:// or tls://, or wait "
+        "longer with NUNATAK_CONNECT_TIMEOUT"
     )
 
 
