@@ -2,7 +2,8 @@
 
 The order of publication is the order of trust: arrays and receipts are committed together, `main`
 moves when a version is complete, the plain copy follows, then tables and figures, and ``item.json``
-last. It names the snapshot it tells of, so a run killed in between tells it again.
+last. It names the snapshot it tells of, so a run killed in between tells it again. The summary of
+the run follows, whether or not there is a product.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from cluster.version import Version
     from cluster.work import Workforce
     from cluster.zarr_sink import Repository
+    from pipelines.observation import Observation
 
 
 def execute(
@@ -63,20 +65,24 @@ def execute(
     Outcome
         What is done, failed and left over all runs of this plan.
     """
-    from cluster import lease, object_store, zarr_sink
+    from cluster import lease, log_context, metrics, object_store, zarr_sink
+    from pipelines import observation
 
+    metrics.place()  # refuses what is no place, before anything is begun
+    signed = log_context.running(log_context.made(plan.run_id, plan.product))
     repository = zarr_sink.Repository.open(object_store.join(plan.output, "product.icechunk"))
-    with lease.held(plan.output, run_id=plan.run_id) as output:
+    with signed, lease.held(plan.output, run_id=plan.run_id) as output:
         version = repository.begin(plan.run_id, fresh=fresh, describe=plan.description)
         version.initialise(plan.template)
-        if _unfinished(plan, version.receipts()):
-            with ExitStack() as open_until_done:
-                workforces = _Workforces(plan, scheduler, ray, open_until_done)
-                _process(plan, version, workforces, output, on_receipt)
-        output.require()
-        _account(plan, version)
-        if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
-            _publish(plan, repository, version)
+        with observation.observed(plan, version, on_receipt) as watch:
+            if _unfinished(plan, version.receipts()):
+                with ExitStack() as open_until_done:
+                    workforces = _Workforces(plan, scheduler, ray, open_until_done)
+                    _process(plan, version, workforces, output, watch)
+            output.require()
+            _account(plan, version)
+            if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
+                _publish(plan, repository, version)
         return outcome(plan, version.receipts())
 
 
@@ -148,18 +154,19 @@ def _process(
     version: Version,
     workforces: _Workforces,
     output: Lease,
-    on_receipt: Callable[[Receipt], None] | None,
+    watch: Observation,
 ) -> None:
     """Work through the stages, each to its end before the next.
 
     A stage whose required keys failed is the last: what follows would be made of missing values.
     """
-    from cluster import telemetry, work
+    from cluster import log_context, telemetry, work
 
     for n, stage in enumerate(plan.stages):
         receipts = version.receipts()
         keys = dated_keys(plan.stages, receipts)[n]
         todo = [k for k in keys if not is_done(receipts, k)]
+        watch.begins(stage, len(todo))
         if not todo:
             continue
         with telemetry.progress(len(todo), f"{plan.product}: {stage.name}") as bar:
@@ -167,12 +174,11 @@ def _process(
             def report(receipt: Receipt, bar: telemetry.Progress = bar) -> None:
                 output.require()
                 bar.advance(1)
-                if on_receipt is not None:
-                    on_receipt(receipt)
+                watch.take(receipt)
 
             work.process(
                 todo,
-                dated_job(stage.job),
+                dated_job(stage.job, log_context.current()),
                 version=version,
                 client=workforces.of(stage),
                 batch=plan.batch,
