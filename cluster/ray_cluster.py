@@ -5,7 +5,8 @@ through it, only large jobs do) and is gone afterwards, with its folder. Each ta
 one thread of linear algebra, as on Dask, so the numbers are the same.
 
 Ray asks for a token (:mod:`cluster.ray_token`): a runtime started here has one of its own, and that
-of a cluster is read from the environment.
+of a cluster is read from the environment. With ``NUNATAK_TLS_FOLDER`` every connection to a cluster
+shows and demands a certificate (:mod:`cluster.certificates`).
 """
 
 import logging
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import dask_cluster, ray_token, settings
+from cluster import certificates, dask_cluster, handshake, ray_token, settings
 from cluster.dask_cluster import ClusterError
 
 _CLIENT_SERVERS = 3  # how often one is asked for
@@ -165,6 +166,9 @@ def _started_here(count: int, memory: int, gpus: int | None) -> Iterator[RayClus
 def _reached(address: str, timeout: float) -> Iterator[RayCluster]:
     import ray
 
+    folder = certificates.folder()
+    if folder is not None:
+        os.environ.update(certificates.ray_environment(folder))
     ray_token.read_from_environment()
     _require_answer(address, timeout)
     try:
@@ -174,7 +178,8 @@ def _reached(address: str, timeout: float) -> Iterator[RayCluster]:
             _joined(address)
     except (OSError, RuntimeError, ValueError, SystemExit) as error:
         msg = f"{address}: {error}; expected a Ray cluster of release {ray.__version__} there, and "
-        msg += "for host:port a node of it on this machine; check the address, or use ray://"
+        msg += "for host:port a node of it on this machine; check the address, or use ray://, and "
+        msg += f"{certificates.FOLDER} if it demands certificates"
         raise ClusterError(msg) from error
     yield RayCluster(address)
 
@@ -210,6 +215,12 @@ def _require_answer(address: str, timeout: float) -> None:
     except (OSError, OverflowError) as error:
         msg = f"{address}: {error}; expected a Ray cluster there; {advice}"
         raise ClusterError(msg) from error
+    folder = certificates.folder()
+    if folder is not None:
+        # By the name in the certificate too: unlike Dask, Ray compares it with the address.
+        handshake.require_accepted(
+            host, port, folder, timeout=timeout, protocols=("h2",), named=True
+        )
     if match["client"]:
         ray_token.require_accepted(address, f"{match['host']}:{port}", timeout)
         return
@@ -223,7 +234,7 @@ def _require_answer(address: str, timeout: float) -> None:
         if isinstance(error, subprocess.CalledProcessError):
             ray_token.require_not_refused(address, error.stderr)
         msg = f"{address}: something answers, but as no Ray head node of our release within "
-        msg += f"{timeout:g} s; {advice}"
+        msg += f"{timeout:g} s; {advice}, and {certificates.FOLDER} if it demands certificates"
         raise ClusterError(msg) from error
 
 
@@ -272,14 +283,15 @@ def _on_loopback() -> Iterator[None]:
 
 @contextmanager
 def _kept_environment() -> Iterator[None]:
-    """Remove what Ray leaves in the environment, which would steer the next connection."""
-    before = {name for name in os.environ if name.startswith("RAY_")}
+    """Restore what Ray and we change in the environment, which would steer the next connection."""
+    before = {name: text for name, text in os.environ.items() if name.startswith("RAY_")}
     try:
         yield
     finally:
         for name in [each for each in os.environ if each.startswith("RAY_")]:
             if name not in before:
                 del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""The token that Ray asks for, from the environment and nowhere else.
+"""The token that Ray asks for, from the environment or from where that points.
 
-Every process of a cluster has ``RAY_AUTH_MODE=token`` and the same ``RAY_AUTH_TOKEN``; another one
-is refused. Ray reads both once for each process and keeps them, and where a runtime
+Every process of a cluster has ``RAY_AUTH_MODE=token`` and the same ``RAY_AUTH_TOKEN`` (or
+``RAY_AUTH_TOKEN_PATH``, by default ``ray-token`` in the folder of certificates); another one is
+refused. Ray reads both once for each process and keeps them, and where a runtime
 starts without one it writes a token into the home folder: here they are read anew for each
 connection, and a runtime of our own gets a token that lives as long as it does. A token is never
 logged (:func:`cluster.telemetry.redact`) and never written to a file of ours.
@@ -9,8 +10,10 @@ logged (:func:`cluster.telemetry.redact`) and never written to a file of ours.
 
 import os
 import secrets
+from pathlib import Path
 from typing import Any
 
+from cluster import certificates
 from cluster.dask_cluster import ClusterError
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -33,13 +36,38 @@ def read_from_environment() -> None:
     """Let Ray forget the mode and the token that it read for an earlier connection.
 
     A token without a mode means ``RAY_AUTH_MODE=token``.
+
+    Raises
+    ------
+    ClusterError
+        If ``RAY_AUTH_TOKEN_PATH`` names no file that can be read.
     """
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-    if os.environ.get(TOKEN):
+    folder = certificates.folder()
+    if folder is not None and not _is_held() and (folder / certificates.RAY_TOKEN).is_file():
+        os.environ[TOKEN_PATH] = str(folder / certificates.RAY_TOKEN)
+    if os.environ.get(TOKEN_PATH) and not os.environ.get(TOKEN):
+        _require_readable(Path(os.environ[TOKEN_PATH]))
+    if _is_held():
         os.environ.setdefault(MODE, "token")
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _is_held() -> bool:
+    return bool(os.environ.get(TOKEN) or os.environ.get(TOKEN_PATH))
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            return
+    except OSError as error:
+        msg = (
+            f"{TOKEN_PATH} is {path}: {error.strerror}; it must name a file with the token of the "
+        )
+        raise ClusterError(msg + "cluster, as `nunatak certificates FOLDER` makes one") from error
 
 
 def require_accepted(address: str, target: str, timeout: float) -> None:
@@ -84,7 +112,8 @@ def require_not_refused(address: str, said: str) -> None:
 
 
 def _refused(address: str) -> ClusterError:
-    held = "another one" if os.environ.get(TOKEN) else "none in its environment"
+    held = "another one" if _is_held() else "none in its environment"
     msg = f"{address}: this Ray cluster demands its token, and this process has {held}; set "
-    msg += f"{MODE}=token and {TOKEN} to the token that the cluster was started with"
+    msg += f"{MODE}=token and {TOKEN} to the token that the cluster was started with (or "
+    msg += f"{TOKEN_PATH} to a file of it)"
     return ClusterError(msg)
