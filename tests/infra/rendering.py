@@ -1,5 +1,6 @@
 """Overlays as ``kubectl kustomize`` renders them, with files where a person's secrets would be."""
 
+import copy
 import functools
 import shutil
 import subprocess
@@ -27,10 +28,10 @@ def kubectl() -> str:
     return str(beside) if beside.is_file() else "kubectl"
 
 
-def copy(folder: Path) -> Path:
+def copied_to(folder: Path) -> Path:
     """Copy the kustomization into ``folder`` and give each overlay that asks for them secrets."""
     copied = Path(shutil.copytree(KUBERNETES, folder, ignore=shutil.ignore_patterns("secrets")))
-    for overlay in (copied / "overlays").iterdir():
+    for overlay in (copied / "overlays" / name for name in OVERLAYS):
         if "secretGenerator" not in (overlay / "kustomization.yaml").read_text():
             continue
         (overlay / "secrets").mkdir()
@@ -43,7 +44,7 @@ def copy(folder: Path) -> Path:
 def render(overlay: str) -> str:
     """Return the manifests of an overlay as YAML."""
     with tempfile.TemporaryDirectory() as folder:
-        copied = copy(Path(folder) / "kubernetes")
+        copied = copied_to(Path(folder) / "kubernetes")
         done = subprocess.run(
             [kubectl(), "kustomize", str(copied / "overlays" / overlay)],
             check=False, capture_output=True, text=True, timeout=60,
@@ -56,4 +57,9 @@ def render(overlay: str) -> str:
 
 def documents(overlay: str) -> list[dict[str, Any]]:
     """Return the manifests of an overlay, new ones each time: a test may break them."""
+    return copy.deepcopy(_parsed(overlay))
+
+
+@functools.cache
+def _parsed(overlay: str) -> list[dict[str, Any]]:
     return list(yaml.load_all(render(overlay), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
