@@ -41,6 +41,11 @@ ONE_THREAD: dict[str, str] = dict.fromkeys(
 _ADDRESS = re.compile(
     r"(?P<protocol>tcp|tls)://(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})"
 )
+# All that HTTP is for here. Dask's own choice adds pages with logs and call stacks, and a proxy.
+_PAGES = {
+    "scheduler": ["distributed.http.health", "distributed.http.scheduler.prometheus"],
+    "worker": ["distributed.http.health", "distributed.http.worker.prometheus"],
+}
 _LEAST_MEMORY = 2**30  # [bytes]; an interpreter with the array libraries takes a third of it
 _MOST_WORKERS = 16  # beyond, starting the processes takes longer than a local run
 _MEMORY_SHARE = 0.8  # of this machine; the driver and the system live in the rest
@@ -145,6 +150,8 @@ def spot_configuration(choices: ClusterSettings) -> dict[str, object]:
         "distributed.scheduler.worker-ttl": f"{choices.worker_ttl:g}s",
         "distributed.comm.timeouts.connect": f"{choices.connect_timeout:g}s",
         "distributed.comm.timeouts.tcp": f"{choices.tcp_timeout:g}s",
+        "distributed.scheduler.http.routes": _PAGES["scheduler"],
+        "distributed.worker.http.routes": _PAGES["worker"],
         "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": "65536", **ONE_THREAD},
     }
 
