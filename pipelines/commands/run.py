@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import network_reporting, products, reporting
+from pipelines.commands import launching, network_reporting, products, reporting
 from pipelines.commands.answers import DONE, SOME_FAILED, Answer, common_options
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
 @click.option("--fresh", is_flag=True, help="Begin a new version; nothing is resumed.")
+@launching.launch_options
 @common_options
 def run_command(
     run_file: Path,
@@ -36,16 +37,31 @@ def run_command(
     ray: str | None,
     overrides: tuple[str, ...],
     fresh: bool,  # noqa: FBT001 - click passes options by name
+    **launch: Any,
 ) -> Answer:
-    """Make the product of RUN.yaml; resume what an earlier run left undone."""
-    if ray is not None and scheduler is not None:
-        msg = f"--scheduler {scheduler} and --ray {ray} name two places to run; give one of them"
-        raise click.UsageError(msg)
-    _, plan = products.plan_of(run_file, overrides)
+    """Make the product of RUN.yaml; resume what an earlier run left undone.
+
+    With --on, say first what will be created there and what it costs, then create it and run.
+    """
+    from pipelines import launch_settings
+
+    options = launch_settings.read(launch, scheduler=scheduler, ray=ray)
+    run, plan = products.plan_of(run_file, overrides)
     if not plan.estimated:
         click.echo(plan.describe())
-    if (ray or scheduler) in {None, "local"}:
+    if {scheduler, ray} <= {None, "local"} and options.target in {None, "local"}:
         products.require_fits(plan, products.worker_bytes(None, plan))
+
+    def carry_out(scheduler: str | None, ray: str | None) -> Answer:
+        return executed(plan, scheduler, ray=ray, fresh=fresh)
+
+    if options.target is None:
+        return carry_out(scheduler, ray)
+    return launching.launch(launching.Request(run, plan, options, fresh, ray), carry_out)
+
+
+def executed(plan: Plan, scheduler: str | None, *, ray: str | None, fresh: bool) -> Answer:
+    """Carry a plan out with these workers, and say what came out."""
     outcome = plan.execute(scheduler, ray=ray, fresh=fresh, on_receipt=log_receipt)
     rows = conclude(plan, outcome)
     status = SOME_FAILED if outcome.failed else DONE

@@ -204,12 +204,14 @@ def test_run_gives_the_address_of_ray_to_the_plan(run_file: Path, flow: SimpleNa
     assert flow.made.asked == [(None, False)]
 
 
-def test_run_takes_one_of_dask_and_ray(run_file: Path, flow: SimpleNamespace) -> None:
+def test_run_takes_dask_for_arrays_and_ray_for_networks(
+    run_file: Path, flow: SimpleNamespace
+) -> None:
     result = nunatak("run", run_file, "--ray", "local", "--scheduler", "tcp://here:8786")
 
-    assert result.exit_code == 2
-    assert "--scheduler tcp://here:8786 and --ray local name two places" in result.stderr
-    assert flow.made.asked == []
+    assert result.exit_code == 0
+    assert flow.made.asked == [("tcp://here:8786", False)]
+    assert flow.made.rays == ["local"]
 
 
 def test_set_reaches_the_flow(run_file: Path, flow: SimpleNamespace) -> None:

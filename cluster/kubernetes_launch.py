@@ -1,0 +1,382 @@
+"""Create a run's objects on Kubernetes, follow its driver, end what is left.
+
+Objects go through kr8s, those of the Dask operator through dask-kubernetes' own classes. The
+driver's Job comes first; whatever else belongs to the run is owned by it, so that Kubernetes itself
+ends all of it when the Job goes, also if nobody is there to follow. Nothing here is needed for the
+run to go on: this process may end and look again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.kubernetes_manifests import (
+    DRIVER,
+    RUN_FILE,
+    RUN_LABEL,
+    Document,
+    is_of_run,
+    namespace_of,
+)
+from cluster.launch import LaunchError, missing_package
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY = 2.0  # [s]
+_SAID_EVERY = 30.0  # [s]
+_GONE_WITHIN = 120.0  # [s]
+# Kinds that belong to a run, with what asks for them.
+_RUN_KINDS = (
+    ("Deployment", "apps/v1"),
+    ("DaskAutoscaler", "kubernetes.dask.org/v1"),
+    ("DaskCluster", "kubernetes.dask.org/v1"),
+    ("RayCluster", "ray.io/v1"),
+)
+
+
+@dataclass(frozen=True)
+class Created:
+    """What became of a launch.
+
+    Attributes
+    ----------
+    resumed : bool
+        Whether the driver of this run was there and works.
+    objects : int
+        How many objects were created or changed.
+    """
+
+    resumed: bool
+    objects: int
+
+
+def create(documents: Sequence[Document], run: str) -> Created:
+    """Create or change the objects of a run, unless its driver works already.
+
+    A driver of the same run that has ended is replaced: it resumes what is left.
+
+    Parameters
+    ----------
+    documents : sequence of dict
+        From :func:`cluster.kubernetes_manifests.patched`.
+    run : str
+        Its name.
+
+    Raises
+    ------
+    LaunchError
+        The cluster cannot be reached or refuses, or the namespace holds another run.
+    """
+    made: Created = _asked(lambda api: _create(api, documents, run))
+    return made
+
+
+def follow(namespace: str, run: str, say: Callable[[str], None]) -> int:
+    """Hand over what the driver prints until it ends; return its exit status, and end its workers.
+
+    Parameters
+    ----------
+    namespace, run : str
+        Where, and which.
+    say : callable
+        Gets each line.
+    """
+    status: int = _asked(lambda api: _follow(api, namespace, run, say))
+    return status
+
+
+def stop(namespace: str, run: str) -> int:
+    """End a run: delete its driver and its workers; return how many objects there were."""
+    ended: int = _asked(lambda api: _stop(api, namespace, run))
+    return ended
+
+
+def _asked(question: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Ask the cluster that ``KUBECONFIG`` names; what it refuses becomes words."""
+    try:
+        import dask_kubernetes.operator  # type: ignore[import-untyped]  # noqa: F401
+        import httpx
+        import kr8s.asyncio
+    except ImportError as error:
+        name = "dask-kubernetes"
+        raise missing_package(name, "kubernetes") from error
+
+    async def ask() -> Any:
+        api = await kr8s.asyncio.api()
+        try:
+            return await question(api)
+        finally:
+            # kr8s leaves its connections to the garbage collector, after the loop has ended.
+            if api._session is not None:  # noqa: SLF001
+                await api._session.aclose()  # noqa: SLF001
+
+    try:
+        return asyncio.run(ask())
+    except (httpx.HTTPError, OSError, kr8s.APITimeoutError, kr8s.ConnectionClosedError) as error:
+        msg = f"the Kubernetes cluster does not answer ({error or type(error).__name__}); check "
+        msg += "`kubectl get nodes`, and which cluster KUBECONFIG names"
+        raise LaunchError(msg) from error
+    except kr8s.ServerError as error:
+        msg = f"Kubernetes refused: {error}; expected rights to create and delete what --dry-run "
+        raise LaunchError(msg + "prints, and the operators whose kinds are in it") from error
+    except ValueError as error:
+        if isinstance(error, LaunchError):
+            raise
+        msg = f"no Kubernetes cluster is named ({error}); set KUBECONFIG, or log in to one"
+        raise LaunchError(msg) from error
+
+
+async def _create(api: Any, documents: Sequence[Document], run: str) -> Created:
+    namespace = namespace_of(documents)
+    if await _is_working(api, namespace, run):
+        return Created(resumed=True, objects=0)
+    await _delete_driver(api, namespace)
+    owner: list[Document] = []
+    count = 0
+    for document in sorted(documents, key=_order):
+        made = await _apply(api, _owned(document, owner))
+        count += 1
+        if (document["kind"], document["metadata"]["name"]) == ("Job", DRIVER):
+            owner = [_reference(made)]
+    return Created(resumed=False, objects=count)
+
+
+def _order(document: Document) -> int:
+    """Namespace, what is shared, the run file, the driver, and then what it owns."""
+    if document["kind"] == "Namespace":
+        return 0
+    if not is_of_run(document):
+        return 1
+    return {"ConfigMap": 2, "Job": 3}.get(document["kind"], 4)
+
+
+def _owned(document: Document, owner: list[Document]) -> Document:
+    if not owner or not is_of_run(document):
+        return document
+    return {**document, "metadata": {**document["metadata"], "ownerReferences": owner}}
+
+
+def _reference(job: Any) -> Document:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": job.name,
+        "uid": job.metadata.uid,
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _object(api: Any, document: Document) -> Any:
+    """Return the client object of a document; the Dask operator's have classes of their own."""
+    from dask_kubernetes.operator._objects import (  # type: ignore[import-untyped]
+        DaskAutoscaler,
+        DaskCluster,
+    )
+    from kr8s.asyncio.objects import new_class, object_from_spec
+
+    ours = {"DaskCluster": DaskCluster, "DaskAutoscaler": DaskAutoscaler}
+    kind = document["kind"]
+    if kind in ours:
+        return ours[kind](document, api=api)
+    try:
+        return object_from_spec(document, api=api)
+    except KeyError:
+        namespaced = "namespace" in document["metadata"]
+        made = new_class(kind, document["apiVersion"], asyncio=True, namespaced=namespaced)
+        return made(document, api=api)
+
+
+async def _apply(api: Any, document: Document) -> Any:
+    """Create an object, or change the one that is there; a namespace that is there stays."""
+    wanted = _object(api, document)
+    if not await wanted.exists():
+        await wanted.create()
+    elif document["kind"] != "Namespace":
+        await wanted.patch(document)
+    return wanted
+
+
+async def _driver(api: Any, namespace: str) -> Any | None:
+    from kr8s.asyncio.objects import Job
+
+    found = Job({"metadata": {"name": DRIVER, "namespace": namespace}}, api=api)
+    if not await found.exists():
+        return None
+    await found.refresh()
+    return found
+
+
+async def _is_working(api: Any, namespace: str, run: str) -> bool:
+    job = await _driver(api, namespace)
+    if job is None or _ending(job):
+        return False
+    other = job.labels.get(RUN_LABEL, "of unknown name")
+    if other != run:
+        msg = f"the namespace {namespace} works on the run {other}; wait for it, end it with "
+        msg += "--stop and its run file, or give this run a namespace of its own (--namespace)"
+        raise LaunchError(msg)
+    return True
+
+
+def _ending(job: Any) -> str:
+    """Return ``Complete`` or ``Failed`` of a job that has ended, or nothing."""
+    status = job.raw.get("status", {})
+    for condition in status.get("conditions", ()):
+        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
+            return str(condition["type"])
+    return ""
+
+
+async def _delete_driver(api: Any, namespace: str) -> bool:
+    """Delete the driver that has ended, and wait until its name is free."""
+    job = await _driver(api, namespace)
+    if job is None:
+        return False
+    await job.delete(propagation_policy="Background")
+    async with asyncio.timeout(_GONE_WITHIN):
+        while await job.exists():
+            await asyncio.sleep(_LOOK_EVERY / 4)
+    return True
+
+
+async def _follow(api: Any, namespace: str, run: str, say: Callable[[str], None]) -> int:
+    reader = _Reader(api, namespace, say)
+    while True:
+        job = await _driver(api, namespace)
+        if job is None:
+            msg = f"the driver of {run} is gone from the namespace {namespace}: somebody ended it; "
+            raise LaunchError(msg + "the same command resumes what is left")
+        await reader.read(suspended=bool(job.spec.get("suspend", False)))
+        ending = _ending(job)
+        if ending:
+            await _end_workers(api, namespace, run)
+            return reader.status if reader.status is not None else int(ending == "Failed")
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+class _Reader:
+    """Reads what one driver's pods print, one pod after another, each line once."""
+
+    def __init__(self, api: Any, namespace: str, say: Callable[[str], None]) -> None:
+        self.status: int | None = None
+        self._api = api
+        self._namespace = namespace
+        self._say = say
+        self._last: dict[str, str] = {}
+        self._said = ("", -_SAID_EVERY)
+
+    async def read(self, *, suspended: bool) -> None:
+        """Read the newest pod for as long as it prints, or say what it waits for."""
+        pod = await self._newest()
+        if pod is None:
+            self._wait("the queue lets it begin" if suspended else "its pod")
+            return
+        phase = pod.raw.get("status", {}).get("phase", "Pending")
+        if phase == "Pending":
+            self._wait(_reason(pod))
+            return
+        await self._read_lines(pod)
+        await pod.refresh()
+        ended = _terminated(pod)
+        if ended is not None:
+            self.status = ended
+
+    async def _newest(self) -> Any | None:
+        from kr8s.asyncio.objects import Pod
+
+        selector = {"batch.kubernetes.io/job-name": DRIVER}
+        listed = Pod.list(namespace=self._namespace, label_selector=selector, api=self._api)
+        found: list[Any] = [each async for each in listed]
+        return max(found, key=lambda each: each.metadata.creationTimestamp, default=None)
+
+    async def _read_lines(self, pod: Any) -> None:
+        """Print from the line on that came last: a connection may end before the pod does."""
+        last = self._last.get(pod.name, "")
+        async for line in pod.logs(
+            follow=True, timestamps=True, timeout=None, since_time=last or None
+        ):
+            stamp, _, text = line.partition(" ")
+            if stamp > last:
+                self._last[pod.name] = stamp
+                self._say(text)
+
+    def _wait(self, reason: str) -> None:
+        now = asyncio.get_running_loop().time()
+        before, when = self._said
+        if reason != before or now - when >= _SAID_EVERY:
+            self._said = (reason, now)
+            logger.info("kubernetes: the driver waits for %s", reason)
+
+
+def _reason(pod: Any) -> str:
+    """Return why a pod has not begun."""
+    status = pod.raw.get("status", {})
+    for container in status.get("containerStatuses", ()):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
+            return f"its image or settings: {waiting['reason']}: {waiting.get('message', '')}"
+    conditions = [each for each in status.get("conditions", ()) if each.get("status") == "False"]
+    return "a node" + "".join(f": {each['message']}" for each in conditions if each.get("message"))
+
+
+def _terminated(pod: Any) -> int | None:
+    for container in pod.raw.get("status", {}).get("containerStatuses", ()):
+        ended = container.get("state", {}).get("terminated")
+        if ended is not None:
+            return int(ended["exitCode"])
+    return None
+
+
+async def _of_run(api: Any, namespace: str, run: str) -> list[Any]:
+    """Return the objects of a run besides driver and run file; absent kinds have none."""
+    found = []
+    for kind, version in _RUN_KINDS:
+        spec = {"kind": kind, "apiVersion": version}
+        empty = _object(api, {**spec, "metadata": {"name": "any", "namespace": namespace}})
+        async with _unless_unknown():
+            listed = type(empty).list(namespace=namespace, label_selector={RUN_LABEL: run}, api=api)
+            found += [each async for each in listed]
+    return found
+
+
+@asynccontextmanager
+async def _unless_unknown() -> AsyncIterator[None]:
+    """Take a kind that the cluster does not know for one without objects."""
+    import kr8s
+
+    try:
+        yield
+    except kr8s.ServerError as error:
+        if error.response is None or error.response.status_code != 404:
+            raise
+
+
+async def _end_workers(api: Any, namespace: str, run: str) -> int:
+    import kr8s
+
+    there = await _of_run(api, namespace, run)
+    for each in there:
+        try:
+            await each.delete(propagation_policy="Background")
+        except kr8s.NotFoundError:
+            continue  # the operator was quicker
+    return len(there)
+
+
+async def _stop(api: Any, namespace: str, run: str) -> int:
+    from kr8s.asyncio.objects import ConfigMap
+
+    job = await _driver(api, namespace)
+    if job is not None and job.labels.get(RUN_LABEL) not in {run, None}:
+        msg = f"the namespace {namespace} has the run {job.labels.get(RUN_LABEL)}, not {run}; give "
+        raise LaunchError(msg + "the run file and the --set of that one")
+    ended = int(await _delete_driver(api, namespace)) + await _end_workers(api, namespace, run)
+    file = ConfigMap({"metadata": {"name": RUN_FILE, "namespace": namespace}}, api=api)
+    if ended and await file.exists():
+        await file.delete()
+        ended += 1
+    return ended
