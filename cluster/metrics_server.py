@@ -130,7 +130,11 @@ class _Site:
         if path == b"/health":
             return _Answer(HTTPStatus.OK, b"ok\n")
         if path == b"/metrics":
-            return _Answer(HTTPStatus.OK, self.page(), self.media_type)
+            try:
+                return _Answer(HTTPStatus.OK, self.page(), self.media_type)
+            except Exception:
+                logger.exception("the metrics could not be read")
+                return _Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"see the log\n")
         return _Answer(HTTPStatus.NOT_FOUND, b"only /metrics and /health\n")
 
 
@@ -155,8 +159,10 @@ class _Server(socketserver.TCPServer):
         assert isinstance(request, socket.socket)  # noqa: S101 - tells the type checker only
         if not self._free.acquire(blocking=False):
             with contextlib.suppress(OSError), request:
-                # Into the empty buffer of a new socket: this never waits.
-                request.settimeout(_POLL)
+                # Whoever accepts may not wait: what has come is read, the rest resets the caller.
+                request.settimeout(0.0)
+                with contextlib.suppress(BlockingIOError):
+                    request.recv(self._limits.request)
                 request.sendall(_Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"busy\n").encoded())
             return
         threading.Thread(
@@ -171,8 +177,6 @@ class _Server(socketserver.TCPServer):
                     connection.settimeout(self._limits.deadline)
                     connection.sendall(answer.encoded())
                     _drained(connection)
-        except Exception:
-            logger.exception("a request for metrics failed")
         finally:
             self._free.release()
 
