@@ -14,6 +14,7 @@ from pipelines.commands.plan import plan_command
 from pipelines.commands.run import run_command
 from pipelines.commands.search import search_command
 from pipelines.commands.serve_model import serve_model_command
+from pipelines.commands.share import share_command
 from pipelines.commands.status import status_command
 
 EPILOG = (
@@ -42,6 +43,7 @@ for command in (
     audit_command,
     serve_model_command,
     certificates_command,
+    share_command,
 ):
     main.add_command(command)
 
