@@ -7,7 +7,8 @@ status  means
 1       a defect of ours; one line says so and names a file that holds the traceback
 2       the request or an input is wrong; the message says what to change
 3       the run ended with some failed keys; the results of the others are published
-130     interrupted, or nobody reads the output any more; the same command resumes
+130     interrupted, by a person, by a scheduler that went, or because nobody reads the output
+        any more; the same command resumes
 ======= ==========================================================================
 """
 
@@ -165,7 +166,9 @@ def _failure(error: Exception, *, debug: bool) -> Answer:
     if is_mistake(error):
         message = redact(_words(error))
         click.echo(f"Error: {message}", err=True)
-        return Answer(MISTAKE, _told(error, message))
+        # What a cluster took away under a run is no mistake: a job that starts again resumes it.
+        resumable = getattr(error, "resumable", False)
+        return Answer(INTERRUPTED if resumable else MISTAKE, _told(error, message))
     path = _kept_traceback(redact("".join(traceback.format_exception(error))))
     first = redact(f"{type(error).__name__}: {error}").partition("\n")[0]
     click.echo(f"nunatak has a defect: {first}; please report it with {path}", err=True)
