@@ -122,6 +122,9 @@ def _worth_saying(record: logging.LogRecord) -> bool:
     if package == "asyncio" and record.exc_info and record.exc_info[0] is not None:
         # Of an interrupted gather, once for every task: says that the gather was interrupted.
         return record.exc_info[0].__name__ != "AllExit"
+    if package == "distributed" and record.exc_info and record.exc_info[0] is not None:
+        # How a connection broke, seen from within; that it did is said where it matters.
+        return record.exc_info[0].__name__ not in {"CommClosedError", "CancelledError"}
     return record.levelno >= (logging.ERROR if package == "distributed" else logging.WARNING)
 
 
