@@ -7,6 +7,7 @@ All of them are cancelled when the block ends, however it ends.
 
 import logging
 import math
+import shlex
 import shutil
 import subprocess
 import sys
@@ -185,7 +186,7 @@ def _job_options(jobs: Jobs) -> dict[str, Any]:
         "python": jobs.python,
         "job_name": "nunatak",
         "job_extra_directives": jobs.directives(),
-        "job_script_prologue": [f"export {name}={text}" for name, text in environment.items()],
+        "job_script_prologue": [f"export {n}={shlex.quote(t)}" for n, t in environment.items()],
     }
 
 

@@ -23,12 +23,16 @@ from cluster.launch import LaunchError, Size, missing_package
 logger = logging.getLogger(__name__)
 
 _MEMORY_SHARE = 0.8  # of a host; its system and the driver live in the rest
-# What a host says of itself, and which of the paths named it cannot see.
+# What a host says of itself, and which of the paths named it cannot see. It imports little, because
+# every host is asked before each launch.
 _LOOK = (
-    "import importlib.metadata as m, json, os, sys\n"
-    "from dask.system import CPU_COUNT\n"
-    "from distributed.system import MEMORY_LIMIT\n"
-    "print(json.dumps({'cores': CPU_COUNT, 'memory': MEMORY_LIMIT, 'nunatak': m.version('nunatak'),"
+    "import importlib.metadata as m, json, os, psutil, sys\n"
+    "limit = '/sys/fs/cgroup/memory.max'\n"
+    "text = open(limit).read().strip() if os.path.exists(limit) else 'max'\n"
+    "memory = psutil.virtual_memory().total\n"
+    "memory = memory if text == 'max' else min(memory, int(text))\n"
+    "print(json.dumps({'cores': len(os.sched_getaffinity(0)), 'memory': memory,"
+    " 'nunatak': m.version('nunatak'),"
     " 'unseen': [p for p in sys.argv[1:] if not os.path.exists(p)]}))\n"
 )
 
