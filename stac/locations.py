@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -102,8 +103,9 @@ def _lies_under(target: str, root: str) -> bool:
     if is_local(target) != is_local(root):
         return False
     if not is_local(root):
-        tail = target.split("://", 1)[1]
-        return ".." not in tail.split("/") and target.startswith(root + "/")
+        # Clients of HTTP read %2e%2e as the folder above, and some servers \\ as a slash.
+        steps = unquote(target.split("://", 1)[1]).replace("\\", "/").split("/")
+        return ".." not in steps and target.startswith(root + "/")
     return Path(os.path.realpath(target)).is_relative_to(os.path.realpath(root))
 
 
@@ -135,10 +137,40 @@ def storage_options(url: str) -> dict[str, Any]:
     }
 
 
-def filesystem(url: str) -> tuple[Any, str]:
-    """Return the fsspec filesystem of an address and the path in it."""
+@lru_cache(maxsize=1)
+def _staying() -> Any:
+    """Return what tells aiohttp to refuse answers that send the reader to another server."""
+    from aiohttp import TraceConfig, TraceRequestRedirectParams
+    from yarl import URL
+
+    async def refuse(_session: Any, _context: Any, asked: TraceRequestRedirectParams) -> None:
+        to = asked.url.join(URL(asked.response.headers.get("Location", "")))
+        if to.origin() == asked.url.origin():
+            return
+        asked.response.close()
+        msg = f"{asked.url} sends its readers to {to.origin()}, which is outside the catalogue; "
+        raise EscapeError(msg + "if you trust that server, open the catalogue that it holds")
+
+    tracing = TraceConfig()
+    tracing.on_request_redirect.append(refuse)
+    return tracing
+
+
+def filesystem(url: str, *, confined: bool = False) -> tuple[Any, str]:
+    """Return the fsspec filesystem of an address and the path in it.
+
+    Parameters
+    ----------
+    url : str
+        A normalised address.
+    confined : bool
+        Whether a web server that sends the reader elsewhere is refused instead of followed.
+    """
+    options = storage_options(url)
+    if confined and url.startswith(("http://", "https://")):
+        options = {**options, "client_kwargs": {"trace_configs": [_staying()]}}
     try:
-        fs, path = fsspec.core.url_to_fs(url, **storage_options(url))
+        fs, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         msg = f"{url}: {error}; use a path, file://, s3:// or http(s)://"
         raise CatalogueError(msg) from error
@@ -172,9 +204,9 @@ def reaching(url: str, *, to: str) -> Iterator[None]:
         raise UnreachableError(msg) from error
 
 
-def read_bytes(url: str) -> bytes:
-    """Read a whole file or object."""
-    fs, path = filesystem(url)
+def read_bytes(url: str, *, confined: bool = False) -> bytes:
+    """Read a whole file or object; `confined` as of :func:`filesystem`."""
+    fs, path = filesystem(url, confined=confined)
     with reaching(url, to="read"):
         return bytes(fs.cat_file(path))
 

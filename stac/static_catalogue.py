@@ -170,7 +170,7 @@ def item_url(folder: str, item_id: str) -> str:
 def read_index(folder: str) -> pa.Table | None:
     """Open the index of a collection; None where there is none, or where it is damaged."""
     try:
-        return item_index.read(read_bytes(join(folder, item_index.FILE_NAME)))
+        return item_index.read(read_bytes(join(folder, item_index.FILE_NAME), confined=True))
     except FileNotFoundError:
         return None
 
@@ -194,7 +194,7 @@ def read_json(url: str, *, expected: str) -> dict[str, Any]:
         If it holds something else.
     """
     try:
-        document = json.loads(read_bytes(url))
+        document = json.loads(read_bytes(url, confined=True))
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = (
             f"no {expected} at {url}; check the address, or make one with "
