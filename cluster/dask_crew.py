@@ -4,11 +4,23 @@ from typing import TYPE_CHECKING, Any
 
 import icechunk
 
-from cluster.crew import LARGE_JOB, Outcome, perform
+from cluster.crew import LARGE_JOB, MOST_KEYS_PER_TASK, Landing, perform_all
 from cluster.jobs import Job, ModelJob
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+_GONE = (
+    "the Dask scheduler is gone; what was finished is kept: start a scheduler and run the same "
+    "command again"
+)
+
+
+class SchedulerLost(ConnectionError):  # noqa: N818 - says what happened
+    """The scheduler that had the tasks does not answer any more; the same command resumes."""
+
+    resumable = True
 
 
 class DaskWorkers:
@@ -19,6 +31,7 @@ class DaskWorkers:
     """
 
     quarantines = False
+    most_keys = MOST_KEYS_PER_TASK
 
     def __init__(self, client: "Client") -> None:
         from distributed import as_completed
@@ -39,9 +52,9 @@ class DaskWorkers:
             return job
         return self._client.scatter(job, broadcast=True, hash=False)
 
-    def submit(self, key: str, shipped: Any, fork: icechunk.ForkSession) -> Any:
-        """Start a key on a worker and return its future."""
-        future = self._client.submit(perform, key, shipped, fork, pure=False)
+    def submit(self, keys: tuple[str, ...], shipped: Any, fork: icechunk.ForkSession) -> Any:
+        """Start a task on a worker and return its future."""
+        future = self._client.submit(perform_all, keys, shipped, fork, pure=False)
         self._flying.add(future)
         self._landing.add(future)
         return future
@@ -52,17 +65,22 @@ class DaskWorkers:
         self._flying.discard(future)
         return future
 
-    def outcome(self, task: Any) -> Outcome | None:
+    def outcome(self, task: Any) -> Landing | None:
         """Return what a task made, None if its workers died; raise what the job raised."""
         from concurrent.futures import CancelledError
 
         from distributed import KilledWorker
+        from distributed.comm import CommClosedError
 
         try:
-            outcome: Outcome = task.result()
+            landing: Landing = task.result()
         except (KilledWorker, CancelledError):
+            if self._client.status in {"closing", "closed"}:
+                raise SchedulerLost(_GONE) from None
             return None
-        return outcome
+        except CommClosedError:  # what a worker made comes by way of the scheduler
+            raise SchedulerLost(_GONE) from None
+        return landing
 
     def cancel(self) -> None:
         """Give up every future that has not ended."""

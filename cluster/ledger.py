@@ -146,10 +146,8 @@ def adds(receipt: Receipt, ledger: Mapping[str, Receipt]) -> bool:
     return held.state == "failed" and (held.state, held.reason) != (receipt.state, receipt.reason)
 
 
-def folded(receipts: Iterable[Receipt], ledger: Mapping[str, Receipt]) -> dict[str, Receipt]:
-    """Return ``ledger`` after ``receipts``, oldest first, by the rules of this module."""
-    result = dict(ledger)
+def add(receipts: Iterable[Receipt], ledger: dict[str, Receipt]) -> None:
+    """Put ``receipts``, oldest first, into ``ledger`` by the rules of this module."""
     for receipt in receipts:
-        if adds(receipt, result):
-            result[receipt.key] = receipt
-    return result
+        if adds(receipt, ledger):
+            ledger[receipt.key] = receipt

@@ -39,11 +39,16 @@ class MeteredStore(WrapperStore[Store]):
 
     def __init__(self, store: Store, *, hashed: bool = False) -> None:
         super().__init__(store)
+        self._hashed = hashed
+        self.renew()
+
+    def renew(self) -> None:
+        """Count from nothing again, for the next key."""
         self.bytes_read = 0
         self.bytes_written = 0
         self.chunks: set[str] = set()
         self._looked_at: set[str] = set()
-        self._hashes: dict[str, str] | None = {} if hashed else None
+        self._hashes: dict[str, str] | None = {} if self._hashed else None
 
     def digest(self) -> str:
         """Return the SHA-256 of what was written: lines ``name sha256``, sorted by name.

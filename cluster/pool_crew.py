@@ -19,7 +19,7 @@ from typing import Any
 import icechunk
 
 from cluster import settings
-from cluster.crew import LARGE_JOB, TASKS_PER_THREAD, Outcome, WorkersLost
+from cluster.crew import LARGE_JOB, TASKS_PER_THREAD, Landing, Outcome, WorkersLost
 from cluster.dask_cluster import ClusterError
 from cluster.gpu_pool import Place, Pool, hire
 from cluster.jobs import Job, ModelJob
@@ -89,6 +89,7 @@ class PoolWorkers:
     """The actors of a pool for one call of :func:`cluster.work.process`."""
 
     quarantines = True
+    most_keys = 1  # so that a death speaks of one key
 
     def __init__(self, pool: Pool) -> None:
         choices = settings.read()
@@ -122,9 +123,10 @@ class PoolWorkers:
         self._shipped = job if size <= LARGE_JOB else ray.put(job)
         return self._shipped
 
-    def submit(self, key: str, shipped: Any, fork: icechunk.ForkSession) -> _Task:
+    def submit(self, keys: tuple[str, ...], shipped: Any, fork: icechunk.ForkSession) -> _Task:
         """Queue a key for an actor and return its task."""
         del shipped  # the actors have it
+        (key,) = keys
         task = _Task(key, fork)
         self._queue.append(task)
         self._deal()
@@ -137,7 +139,7 @@ class PoolWorkers:
             self._wait()
         return next(iter(self._ended))
 
-    def outcome(self, task: Any) -> Outcome | None:
+    def outcome(self, task: Any) -> Landing | None:
         """Return what a task made, None if its actors died; raise what the job raised."""
         from ray.exceptions import RayTaskError
 
@@ -145,7 +147,7 @@ class PoolWorkers:
         if isinstance(result, RayTaskError):
             raise defect(result) from None
         outcome: Outcome | None = result
-        return outcome
+        return None if outcome is None else Landing((outcome,))
 
     def cancel(self) -> None:
         """End every actor, and with it what is under way."""

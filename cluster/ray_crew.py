@@ -11,7 +11,7 @@ from typing import Any
 import icechunk
 
 from cluster import settings
-from cluster.crew import LARGE_JOB, Outcome, perform
+from cluster.crew import LARGE_JOB, MOST_KEYS_PER_TASK, Landing, perform_all
 from cluster.dask_cluster import ONE_THREAD
 from cluster.jobs import Job, ModelJob
 from cluster.ray_cluster import RayCluster
@@ -19,9 +19,9 @@ from cluster.ray_cluster import RayCluster
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """A key under way; it stays the same when it starts again on another worker."""
+    """Keys under way; it stays the same when it starts again on another worker."""
 
-    key: str
+    keys: tuple[str, ...]
     shipped: Any
     fork: icechunk.ForkSession
 
@@ -30,6 +30,7 @@ class RayWorkers:
     """The workers of a Ray cluster, one core and one thread of linear algebra a task."""
 
     quarantines = False
+    most_keys = MOST_KEYS_PER_TASK
 
     def __init__(self, cluster: RayCluster) -> None:
         import ray
@@ -37,7 +38,7 @@ class RayWorkers:
         self._cluster = cluster
         self._perform: Any = ray.remote(
             num_cpus=1, max_retries=0, runtime_env={"env_vars": dict(ONE_THREAD)}
-        )(perform)
+        )(perform_all)
         self._allowed = settings.read().allowed_failures
         self._deaths: Counter[_Task] = Counter()
         self._flying: dict[Any, _Task] = {}
@@ -55,9 +56,9 @@ class RayWorkers:
         size = len(cloudpickle.dumps(job))  # type: ignore[no-untyped-call]
         return job if size <= LARGE_JOB else ray.put(job)
 
-    def submit(self, key: str, shipped: Any, fork: icechunk.ForkSession) -> _Task:
-        """Start a key on a worker and return its task."""
-        task = _Task(key, shipped, fork)
+    def submit(self, keys: tuple[str, ...], shipped: Any, fork: icechunk.ForkSession) -> _Task:
+        """Start keys on a worker and return their task."""
+        task = _Task(keys, shipped, fork)
         self._start(task)
         return task
 
@@ -76,7 +77,7 @@ class RayWorkers:
                 self._ended[task] = reference
                 return task
 
-    def outcome(self, task: _Task) -> Outcome | None:
+    def outcome(self, task: _Task) -> Landing | None:
         """Return what a task made, None if its workers died; raise what the job raised."""
         return _landed(self._ended.pop(task))
 
@@ -89,7 +90,7 @@ class RayWorkers:
         self._flying.clear()
 
     def _start(self, task: _Task) -> None:
-        self._flying[self._perform.remote(task.key, task.shipped, task.fork)] = task
+        self._flying[self._perform.remote(task.keys, task.shipped, task.fork)] = task
 
 
 def _is_dead(reference: Any) -> bool:
@@ -106,7 +107,7 @@ def _is_dead(reference: Any) -> bool:
     return False
 
 
-def _landed(reference: Any) -> Outcome | None:
+def _landed(reference: Any) -> Landing | None:
     import ray
     from ray.exceptions import (
         NodeDiedError,
@@ -117,14 +118,14 @@ def _landed(reference: Any) -> Outcome | None:
     )  # fmt: skip
 
     try:
-        outcome: Outcome = ray.get(reference)
+        landing: Landing = ray.get(reference)
     except (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError):
         return None
     except RayTaskError as error:
         if isinstance(error.cause, ObjectLostError):  # the job went with the node that held it
             return None
         raise defect(error) from None
-    return outcome
+    return landing
 
 
 def defect(error: Any) -> BaseException:

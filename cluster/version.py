@@ -7,7 +7,8 @@ somebody else has finished, and tries anew. So any number of drivers may work on
 each key ends with exactly one effective receipt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import icechunk
@@ -16,7 +17,7 @@ import zarr
 from cluster import releases
 from cluster.address import Address
 from cluster.icechunk_storage import settled, translated
-from cluster.ledger import Receipt, adds, folded
+from cluster.ledger import Receipt, add, adds
 
 # Icechunk refuses a commit that changes nothing; one of failed receipts only counts itself here.
 COUNTER = "nunatak:commits"
@@ -105,6 +106,11 @@ class Version:
         with translated(self.address, "reading the ledger of"):
             return dict(self._ledger(self._repository.lookup_branch(self.branch)))
 
+    @property
+    def ledger(self) -> Mapping[str, Receipt]:
+        """The receipts as this driver read or committed them last; a view that asks no store."""
+        return MappingProxyType(self._read[1])
+
     def fork(self) -> icechunk.ForkSession:
         """Return a copy of the version to write into: it travels to a worker and comes back.
 
@@ -124,7 +130,8 @@ class Version:
         Parameters
         ----------
         forks : sequence of ForkSession or None
-            One per receipt; None for a failed key, whose writes are not kept.
+            One per receipt, the same one for keys that share it; None for a failed key, whose
+            writes are not kept.
         receipts : sequence of Receipt
 
         Returns
@@ -141,7 +148,7 @@ class Version:
             news = [(fork, receipt) for fork, receipt in pairs if adds(receipt, ledger)]
             if not news:
                 return []
-            session.merge(*(fork for fork, _ in news if fork is not None))
+            session.merge(*{id(fork): fork for fork, _ in news if fork is not None}.values())
             kept = [receipt for _, receipt in news]
             return kept if self._committed(session, _summary(kept), kept) else None
 
@@ -180,7 +187,8 @@ class Version:
             tip = session.commit(message, metadata)
         except icechunk.ConflictError:
             return False
-        self._read = (tip, folded(receipts, ledger))
+        add(receipts, ledger)
+        self._read = (tip, ledger)
         return True
 
     def _ledger(self, tip: str) -> dict[str, Receipt]:
@@ -197,7 +205,7 @@ class Version:
                 break
             fresh.append(info.metadata.get("receipts", []))
         lines = [line for commit in reversed(fresh) for line in commit]
-        ledger = folded(map(Receipt.from_json, lines), ledger)
+        add(list(map(Receipt.from_json, lines)), ledger)
         self._read = (tip, ledger)
         return ledger
 

@@ -2,15 +2,17 @@
 
 Overall strategy: a key already done in the ledger of the version is skipped. Every other key gets a
 fork of the version, which travels to a worker and returns with references to the chunks that the
-job wrote and with a receipt; no array passes through this process. Every few receipts the forks
-are merged and committed together with their receipts. Whatever ends a run, what was finished is
+job wrote and with a receipt; no array passes through this process. Keys that take milliseconds
+share a fork and a task. Every few receipts the forks are merged and committed together with their
+receipts; a commit writes the list of all chunks anew, so that commits keep to a share of the time,
+or a run of many short keys would spend its time on them. Whatever ends a run, what was finished is
 committed first, and the next run skips it. Since a key owns whole chunks and its job depends on
 nothing but the key and the inputs, neither order nor batch nor number of workers nor crashes show
 in the arrays.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Job", "ModelJob", "Outcome", "WorkersLost", "perform", "process"]
 
 LONGEST_WAIT = 30.0
+# Commits take no more than this share of the time of a run, or are as seldom as LONGEST_WAIT.
+COMMIT_SHARE = 0.05
 
 
 def process(
@@ -63,7 +67,8 @@ def process(
         any, keys are carried out in this process.
     batch : int
         Commit after this many receipts, or when the oldest has waited half a minute: the most
-        that a killed driver has to do again.
+        that a killed driver has to do again. Where that many come faster than twenty times
+        the last commit took, the commit waits for as long: then that is the most.
     retries : int
         How many more times to submit a key that the scheduler gave up because its workers died.
         If they die again, a pool puts the key into quarantine (a failed receipt) and goes on;
@@ -84,15 +89,15 @@ def process(
     names = list(dict.fromkeys(keys))
     desk = _Desk(version, batch, on_receipt or _ignore)
     waiting = (name for name in names if desk.is_left(name))
-    outcomes = (
+    landings = (
         _here(waiting, job, version)
         if client is None
-        else Crew(_team(client), job, version, retries).outcomes(waiting)
+        else Crew(_team(client), job, version, retries).outcomes(waiting, desk.left(names))
     )
     try:
-        with closing(outcomes):
-            for outcome in outcomes:
-                desk.take(outcome)
+        with closing(landings):
+            for outcomes in landings:
+                desk.take(outcomes)
         desk.commit()
     except BaseException as error:
         desk.rescue(error)
@@ -109,39 +114,53 @@ class _Desk:
         self._on_receipt = on_receipt
         self._pending: list[Outcome] = []
         self._oldest = 0.0
+        self._not_before = 0.0
         self._owners: dict[str, str] = {}
-        self.ledger = version.receipts()
-        self._done_before = _done(self.ledger)
+        self._done_before = _done(version.receipts())
+
+    @property
+    def ledger(self) -> Mapping[str, Receipt]:
+        """The ledger as this driver saw it last."""
+        return self._version.ledger
+
+    def left(self, keys: Sequence[str]) -> int:
+        """Return how many keys were not done at the start."""
+        return sum(key not in self._done_before for key in keys)
 
     def is_left(self, key: str) -> bool:
         """Whether nobody has done ``key``; tells of it if another driver has since."""
         if key in self._done_before:
             return False
-        if key in _done(self.ledger):
-            self._on_receipt(self.ledger[key])
+        receipt = self.ledger.get(key)
+        if receipt is not None and receipt.state == "done":
+            self._on_receipt(receipt)
             return False
         return True
 
-    def take(self, outcome: Outcome) -> None:
-        """Keep an outcome, and commit if it is time."""
-        self._refuse_shared(outcome)
+    def take(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep the outcomes of a task, and commit if it is time."""
+        for outcome in outcomes:
+            self._refuse_shared(outcome)
+        now = time.monotonic()
         if not self._pending:
-            self._oldest = time.monotonic()
-        self._pending.append(outcome)
-        waited = time.monotonic() - self._oldest
-        if len(self._pending) >= self._batch or waited >= LONGEST_WAIT:
+            self._oldest = now
+        self._pending.extend(outcomes)
+        is_due = len(self._pending) >= self._batch and now >= self._not_before
+        if is_due or now - self._oldest >= LONGEST_WAIT:
             self.commit()
 
     def commit(self) -> None:
         """Commit what is kept, and tell of it."""
         if not self._pending:
             return
+        started = time.monotonic()
         taken = self._pending
         self._version.commit(
             [outcome.fork for outcome in taken], [outcome.receipt for outcome in taken]
         )
         self._pending = []
-        self.ledger = self._version.receipts()
+        ended = time.monotonic()
+        self._not_before = ended + (1.0 / COMMIT_SHARE - 1.0) * (ended - started)
         for outcome in taken:
             self._on_receipt(self.ledger[outcome.receipt.key])
 
@@ -166,10 +185,10 @@ class _Desk:
 
 def _here(
     keys: Iterator[str], job: Job | ModelJob, version: Version
-) -> Generator[Outcome, None, None]:
+) -> Generator[tuple[Outcome, ...], None, None]:
     try:
         for key in keys:
-            yield perform(key, job, version.fork())
+            yield (perform(key, job, version.fork()),)
     finally:
         OPENED.forget()
 
@@ -189,7 +208,7 @@ def _team(client: "Workforce") -> Workers:
     return DaskWorkers(client)
 
 
-def _done(ledger: dict[str, Receipt]) -> frozenset[str]:
+def _done(ledger: Mapping[str, Receipt]) -> frozenset[str]:
     return frozenset(key for key, receipt in ledger.items() if receipt.state == "done")
 
 

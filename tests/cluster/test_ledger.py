@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.ledger import KeyFailed, Receipt, ReceiptError, adds, folded
+from cluster.ledger import KeyFailed, Receipt, ReceiptError, add, adds
 
 texts = st.text(max_size=20)
 
@@ -55,7 +55,8 @@ def test_a_receipt_that_contradicts_itself_is_refused(state, reason):
 
 @given(st.lists(receipts(key=st.sampled_from("abc")), max_size=12), st.integers(0, 12))
 def test_the_first_done_receipt_of_a_key_stands(history, cut):
-    ledger = folded(history, {})
+    ledger: dict[str, Receipt] = {}
+    add(history, ledger)
 
     for key in {receipt.key for receipt in history}:
         own = [receipt for receipt in history if receipt.key == key]
@@ -64,7 +65,10 @@ def test_the_first_done_receipt_of_a_key_stands(history, cut):
             assert ledger[key] is done[0]
         else:
             assert ledger[key].reason == own[-1].reason
-    assert folded(history[cut:], folded(history[:cut], {})) == ledger
+    in_parts: dict[str, Receipt] = {}
+    add(history[:cut], in_parts)
+    add(history[cut:], in_parts)
+    assert in_parts == ledger
 
 
 def test_failing_again_for_the_same_reason_is_no_news():
