@@ -14,6 +14,7 @@ from pipelines.commands.plan import plan_command
 from pipelines.commands.run import run_command
 from pipelines.commands.search import search_command
 from pipelines.commands.serve_model import serve_model_command
+from pipelines.commands.simulate import simulate_command
 from pipelines.commands.share import share_command
 from pipelines.commands.status import status_command
 
@@ -41,6 +42,7 @@ for command in (
     run_command,
     status_command,
     audit_command,
+    simulate_command,
     serve_model_command,
     certificates_command,
     share_command,
