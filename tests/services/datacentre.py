@@ -32,7 +32,7 @@ NUNATAK = str(Path(sys.executable).with_name("nunatak"))
 WEED = str(Path(sys.executable).with_name("weed"))
 DASK = [sys.executable, "-m", "dask"]
 BUCKET = "ice"
-READY = 90.0  # [s]; a busy machine starts servers slowly
+READY = 180.0  # [s]; a busy machine starts servers slowly
 PATIENCE = ClusterSettings(worker_ttl=15.0, tcp_timeout=12.0, connect_timeout=25.0)
 _S3, _PROXY, _SCHEDULER, _GCS, _CLIENTS = 8333, 9000, 8786, 6379, 10001
 _FOLDER_OF_MODULES = Path(__file__).resolve().parents[2]

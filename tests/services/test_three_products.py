@@ -33,3 +33,29 @@ def test_a_product_is_that_of_a_single_process(
 
     assert driver.ended() == 0, driver.text()
     made.require_equal(centre.audit(output))
+
+
+def test_the_link_of_a_ray_node_is_cut(centre: Datacentre, work: MakeWork) -> None:
+    made = work("evaluation")
+    path, output = made.run_file(centre, "cut")
+    driver = centre.drive(path, "--ray", centre.ray)
+    centre.wait_for_keys(output, 4, driver)
+    centre.network.cut("node1")
+
+    assert driver.ended() == 0, driver.text()
+    made.require_equal(centre.audit(output))
+
+
+def test_first_results_are_in_the_bucket_before_the_run_ends(
+    centre: Datacentre, work: MakeWork
+) -> None:
+    made = work("gravimetry")
+    path, output = made.run_file(centre, "first")
+    driver = centre.drive(path, "--scheduler", centre.scheduler)
+    centre.wait_for_keys(output, 8, driver)
+
+    months = int(centre.ask("desk2", "tests.services.first_results", output, "stokes"))
+
+    assert driver.process.poll() is None
+    assert months >= 4
+    assert driver.ended() == 0, driver.text()

@@ -1,0 +1,124 @@
+"""A store that dies, throttles, dawdles, cuts its answers short or is full, in the middle of a run:
+the numbers are those of one process, nothing is lost, nothing is written twice.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services import datacentre
+from tests.services.conftest import MakeWork, Work
+from tests.services.datacentre import Datacentre
+
+pytestmark = [
+    pytest.mark.services, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(400),
+]  # fmt: skip
+
+SOME = 10
+"""Committed keys, of 65, when something goes wrong."""
+EVERYTHING = ("GET", "HEAD", "PUT", "POST", "DELETE")
+SMALL_DISK = 96 * 2**20
+
+
+@pytest.fixture
+def gravimetry(centre: Datacentre, work: MakeWork) -> Iterator[Work]:
+    centre.start_dask()
+    yield work("gravimetry")
+    centre.faults()
+
+
+def test_the_store_is_killed_and_started_again(centre: Datacentre, gravimetry: Work) -> None:
+    path, output = gravimetry.run_file(centre, "killed")
+    driver = centre.drive(path, "--scheduler", centre.scheduler)
+    centre.wait_for_keys(output, SOME, driver)
+    centre.kill("weed")
+    centre.start_store()
+
+    ended = driver.ended()
+
+    # Requests wait for a while and not for ever: a run that gave up says so and is resumed.
+    assert ended in {0, 2}, driver.text()
+    if ended == 2:
+        assert "nothing answers at http" in driver.text()
+        again = centre.drive(path, "--scheduler", centre.scheduler)
+        assert again.ended() == 0, again.text()
+    gravimetry.require_equal(centre.audit(output))
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"first": 40, "methods": EVERYTHING},
+        {"every": 4, "methods": EVERYTHING},
+        {"delay": 0.2, "methods": EVERYTHING},
+        {"cut_every": 5},
+    ],
+    ids=["away for 40 requests", "each fourth request throttled", "slow", "answers cut short"],
+)
+def test_the_store_misbehaves(
+    centre: Datacentre, gravimetry: Work, faults: dict[str, object]
+) -> None:
+    name = "-".join(faults)
+    path, output = gravimetry.run_file(centre, name)
+    driver = centre.drive(path, "--scheduler", centre.scheduler)
+    centre.wait_for_keys(output, SOME, driver)
+    centre.faults(**faults)
+
+    ended = driver.ended()
+
+    centre.faults()
+    if ended != 0:
+        assert ended == 2, driver.text()
+        again = centre.drive(path, "--scheduler", centre.scheduler)
+        assert again.ended() == 0, again.text()
+    gravimetry.require_equal(centre.audit(output))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a small disk for a store of its own, or skip and say why that is not possible."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "nunatak", str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode != 0:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_the_disk_of_the_store_is_full(work: MakeWork, small_disk: Path, tmp_path: Path) -> None:
+    made = work("gravimetry")
+    (tmp_path / "centre").mkdir()
+    with datacentre.opened(tmp_path / "centre") as centre:
+        (centre.folder / "weed").symlink_to(small_disk)
+        centre.start_store()
+        centre.start_dask()
+        path, output = made.run_file(centre, "full")
+        driver = centre.drive(path, "--scheduler", centre.scheduler)
+        centre.wait_for_keys(output, SOME, driver)
+        filler = small_disk / "filler"
+        _fill(filler)
+
+        assert driver.ended() == 2, driver.text()
+        filler.unlink()
+        centre.kill("weed")  # it looks at its disk when it starts
+        centre.start_store()
+        again = centre.drive(path, "--scheduler", centre.scheduler)
+        assert again.ended() == 0, again.text()
+        made.require_equal(centre.audit(output))
+
+
+def _fill(path: Path) -> None:
+    """Write until nothing more goes onto the disk."""
+    with path.open("wb") as file:
+        free = shutil.disk_usage(path.parent).free
+        os.posix_fallocate(file.fileno(), 0, free)
