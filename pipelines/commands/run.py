@@ -71,7 +71,8 @@ def executed(plan: Plan, scheduler: str | None, *, ray: str | None, fresh: bool)
 def log_receipt(receipt: Receipt) -> None:
     """Say at once why a key failed; the run goes on."""
     if receipt.state == "failed":
-        logger.warning("%s failed: %s", receipt.key, receipt.reason)
+        key = receipt.key.partition("@")[0]
+        logger.warning("%s failed: %s", receipt.key, receipt.reason, extra={"key": key})
 
 
 def conclude(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
