@@ -20,7 +20,7 @@ TARGETS = ("local", "kubernetes", "ssh", "slurm", "ray")
 
 BELONGS: Mapping[str, tuple[str, ...]] = {
     "workers": ("kubernetes", "ssh", "slurm"),
-    "ray_workers": ("kubernetes", "slurm"),
+    "ray_workers": ("kubernetes",),
     "python": ("ssh", "slurm"),
     "overlay": ("kubernetes",),
     "namespace": ("kubernetes",),
@@ -39,6 +39,10 @@ BELONGS: Mapping[str, tuple[str, ...]] = {
 
 NEEDED: Mapping[str, str] = {"ssh": "hosts", "ray": "address"}
 """The option that a target cannot do without."""
+
+
+WITH_RAY = ("ssh", "slurm")
+"""Targets that start Dask only, so that a Ray that is there may be named beside them."""
 
 
 class LaunchSettingsError(ValueError):
@@ -128,7 +132,7 @@ def read(given: Mapping[str, Any], *, scheduler: str | None, ray: str | None) ->
 
 
 def _require_one_place(target: str | None, scheduler: str | None, ray: str | None) -> None:
-    existing = {"--scheduler": scheduler, "--ray": ray}
+    existing = {"--scheduler": scheduler, "--ray": None if target in WITH_RAY else ray}
     named = [f"{k} {v}" for k, v in existing.items() if v not in {None, "local"}]
     if target is not None and named:
         msg = f"--on {target} starts workers of its own, and {' and '.join(named)} names some that "

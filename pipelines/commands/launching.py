@@ -145,13 +145,16 @@ def _ssh(request: Request, execute: Execute) -> Answer:
         Piece("Dask worker", Count(each * len(hosts), each * len(hosts)), size, ours=True),
     ]
     seconds = expected_seconds(works, dask=each * len(hosts), ray=len(hosts))
-    notes = (f"hosts: {', '.join(f'{h.name} ({h.address})' for h in hosts)}", *_open_network())
+    notes = (
+        f"hosts: {', '.join(f'{h.name} ({h.address})' for h in hosts)}",
+        *_notes(request, works),
+    )
     made = Launch("ssh", tuple(pieces), seconds, notes)
 
     @contextmanager
     def started() -> Iterator[tuple[str | None, str | None]]:
         with ssh_launch.workers(reach, hosts, size=size, each=each) as address:
-            yield address, None
+            yield address, request.ray
 
     return _carried_out(request, made, started, execute)
 
@@ -171,13 +174,13 @@ def _slurm(request: Request, execute: Execute) -> Answer:
     jobs = slurm_launch.Jobs(workers=count, size=size, **given)
     pieces = (Piece("Dask worker", Count(count, count), size),)
     seconds = expected_seconds(works, dask=count, ray=1)
-    notes = (f"jobs of Slurm: {jobs.count}, workers in each: {jobs.cores}", *_open_network())
+    notes = (f"jobs of Slurm: {jobs.count}, workers in each: {jobs.cores}", *_notes(request, works))
     made = Launch("slurm", pieces, seconds, notes)
 
     @contextmanager
     def started() -> Iterator[tuple[str | None, str | None]]:
         with slurm_launch.workers(jobs) as address:
-            yield address, None
+            yield address, request.ray
 
     def script() -> str:
         return slurm_launch.job_script(jobs)
@@ -242,10 +245,14 @@ def _local_paths(request: Request) -> list[str]:
     return sorted(set(named.values()))
 
 
-def _open_network() -> tuple[str, ...]:
-    """Return the note about connections that anybody may make."""
+def _notes(request: Request, works: tuple[Work, ...]) -> tuple[str, ...]:
+    """Return where networks work, and the note about connections that anybody may make."""
     from cluster import certificates
 
+    networks: tuple[str, ...] = ()
+    if any(work.of_ray for work in works):
+        where = f"at {request.ray}" if request.ray not in {None, "local"} else "on this machine"
+        networks = (f"networks work on Ray {where}; --ray ADDRESS names a cluster for them",)
     said = "without NUNATAK_TLS_FOLDER the scheduler talks in the clear and whoever reaches its "
     said += "port can run code; `nunatak certificates FOLDER` makes what it needs"
-    return () if certificates.folder() else (said,)
+    return networks if certificates.folder() else (*networks, said)

@@ -274,6 +274,19 @@ def test_slurm_shows_its_script_and_queues_nothing(
     assert not slurm_here.scripts(tmp_path / "slurm")
 
 
+def test_networks_of_a_run_in_jobs_work_on_a_ray_that_is_there(
+    flow: SimpleNamespace, run_file: Path
+) -> None:
+    flow.plan = lambda run: plan_of(run, networks=True)
+    command = ("run", run_file, "--on", "slurm", "--dry-run")
+
+    here = nunatak(*command)
+    there = nunatak(*command, "--ray", "ray://head:10001")
+
+    assert "networks work on Ray on this machine" in here.stdout
+    assert "networks work on Ray at ray://head:10001" in there.stdout
+
+
 def test_a_job_of_ray_is_shown(flow: SimpleNamespace, run_file: Path) -> None:
     result = nunatak(
         "run", run_file, "--on", "ray", "--address", "http://head:8265", "--dry-run", "--fresh"
