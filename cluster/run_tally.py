@@ -79,7 +79,8 @@ class StageTally:
     Attributes
     ----------
     done, failed : int
-        Receipts of either state: events, a key that failed twice for two reasons counts twice.
+        Receipts of either state: events, a key that failed for two reasons counts twice, and one
+        that failed again for the same reason once, as in the ledger.
     left : int
         Keys that this run has still to try.
     failing : set of str
@@ -127,7 +128,7 @@ class RunTally:
     ----------
     facts : RunFacts
     earlier : iterable of Receipt
-        What earlier runs of this version committed, failures included, in any order.
+        What earlier runs of this version committed, failures included, oldest first.
     left : mapping of str to int
         Keys of each stage that are not done.
     """
@@ -139,8 +140,9 @@ class RunTally:
         self._lock = threading.Lock()
         self._stages = {stage.name: StageTally(left=left[stage.name]) for stage in facts.stages}
         self._last = 0.0
+        self._reasons: dict[str, str] = {}
         for receipt in earlier:
-            self._of(receipt.key).take(receipt)
+            self._count(receipt)
 
     def begins(self, stage: str, left: int) -> None:
         """Note that a stage begins, with so many keys to do."""
@@ -152,8 +154,7 @@ class RunTally:
     def take(self, receipt: Receipt, now: float) -> None:
         """Count a receipt that was committed at ``now`` [s since 1970]."""
         with self._lock:
-            tally = self._of(receipt.key)
-            tally.take(receipt)
+            tally = self._count(receipt)
             tally.left = max(0, tally.left - 1)
             if receipt.state == "failed":
                 tally.failing.add(receipt.key)
@@ -177,8 +178,14 @@ class RunTally:
                 for name, each in self._stages.items()
             }  # fmt: skip
 
-    def _of(self, key: str) -> StageTally:
-        return self._stages.setdefault(self.facts.stage_of(key), StageTally())
+    def _count(self, receipt: Receipt) -> StageTally:
+        """Count a receipt unless it is no news to the ledger, which then does not keep it."""
+        tally = self._stages.setdefault(self.facts.stage_of(receipt.key), StageTally())
+        if receipt.state == "done" or self._reasons.get(receipt.key) != receipt.reason:
+            tally.take(receipt)
+        if receipt.state == "failed":
+            self._reasons[receipt.key] = receipt.reason
+        return tally
 
 
 def core_seconds(facts: RunFacts, tallies: Mapping[str, StageTally]) -> float:

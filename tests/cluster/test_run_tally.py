@@ -80,6 +80,16 @@ def test_a_key_that_fails_and_then_succeeds_is_a_failure_that_was_and_is_none_no
     assert tally.last == 6.0
 
 
+def test_a_failure_that_the_ledger_does_not_keep_twice_is_not_counted_twice() -> None:
+    failed = Receipt("r0", "failed", 3.0, reason="truncated")
+    tally = RunTally(FACTS, (failed,), LEFT)
+
+    tally.take(failed, 5.0)  # of the next run: no commit holds it
+
+    read = tally.read()["read"]
+    assert (read.failed, read.seconds, read.failing, read.left) == (1, 3.0, {"r0"}, 7)
+
+
 @given(st.lists(st.floats(0.0, 1e5), min_size=1, max_size=40))
 def test_buckets_count_keys_at_most_so_long(seconds: list[float]) -> None:
     tally = StageTally()
