@@ -62,8 +62,8 @@ class TestAnOutsider:
     def test_is_told_nothing_without_a_certificate_of_the_cluster(
         self, head, holders, where, holder
     ):
-        with pytest.raises((ssl.SSLError, ConnectionResetError)):
-            _first_byte(getattr(head, where), getattr(holders, holder) if holder else None)
+        shown = getattr(holders, holder) if holder else None
+        assert _first_byte(getattr(head, where), shown) == b""
         assert len(_first_byte(getattr(head, where), holders.ours)) == 1
 
     @pytest.mark.parametrize("where", ["port", "client_port"])
@@ -87,7 +87,7 @@ class TestAnOutsider:
             assert _ping(channel, token) is None
 
     def test_cannot_submit_a_job_and_who_has_the_token_can(self, head, token, tmp_path):
-        for bearer, refusal in ((None, 401), ("", 401), ("0" * 64, 403)):
+        for bearer, refusal in ((None, 401), ("", 403), ("0" * 64, 403)):
             status, _ = _asked(head, "POST", bearer, {"entrypoint": f"touch {tmp_path}/theirs"})
             assert status == refusal, bearer
             assert _asked(head, "GET", bearer)[0] == refusal
@@ -119,16 +119,20 @@ class TestOurClient:
 
 
 def _first_byte(port, folder):
+    """Return what the server says first; nothing if it refuses the certificate of a folder."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     if folder:
         context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
-        context.wrap_socket(plain) as encrypted,
-    ):
-        return encrypted.recv(1)
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+            context.wrap_socket(plain) as encrypted,
+        ):
+            return encrypted.recv(1)
+    except (ssl.SSLError, ConnectionResetError):
+        return b""
 
 
 def _ping(channel, token):
