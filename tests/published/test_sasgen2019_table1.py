@@ -4,9 +4,6 @@ Every number here follows from the printed table; where the text says otherwise,
 too. Units: Gt yr⁻¹; areas in 10⁴ km².
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,18 +13,13 @@ from pipelines.kernels.constants import KG_PER_GT
 from pipelines.kernels.gravity.combination import ad_hoc_correction, weights
 from pipelines.kernels.gravity.contribution import contribution
 from pipelines.kernels.mixed_ensembles import factor_mixing
+from tests.fixtures.published import published
 
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     """The printed table, a row per basin and one for the total, or skip and say so."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "published"
-    data = os.environ.get("NUNATAK_DATA")
-    folder = Path(data).parent / "published" if data else beside
-    path = folder / "sasgen2019_table1.csv"
-    if not path.is_file():
-        pytest.skip(f"the published table is not at {path}")
-    return pd.read_csv(path, dtype={"basin": str}).set_index("basin")
+    return pd.read_csv(published("sasgen2019_table1.csv"), dtype={"basin": str}).set_index("basin")
 
 
 @pytest.fixture(scope="module")

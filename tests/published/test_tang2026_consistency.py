@@ -4,14 +4,12 @@ The maps behind them are not here, so equations 10 to 12 cannot be run on them; 
 is what the text states of the tables, and an identity that binds two of the three measures.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipelines.kernels.damage.agreement import Agreement, agreement, median_agreement
+from tests.fixtures.published import published
 
 pytestmark = pytest.mark.realdata
 
@@ -21,14 +19,7 @@ MEASURES = ("rs", "ccc", "rmse")
 @pytest.fixture(scope="module")
 def tables() -> pd.DataFrame:
     """Both printed tables, a row per shelf, or skip and say so."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "published"
-    data = os.environ.get("NUNATAK_DATA")
-    path = (Path(data).parent / "published" if data else beside) / (
-        "tang2026_tables6_7_consistency.csv"
-    )
-    if not path.is_file():
-        pytest.skip(f"the published table is not at {path}")
-    return pd.read_csv(path).set_index("ice_shelf")
+    return pd.read_csv(published("tang2026_tables6_7_consistency.csv")).set_index("ice_shelf")
 
 
 def total_spread(rmse: np.ndarray, concordance: np.ndarray) -> np.ndarray:

@@ -4,15 +4,13 @@ Checks A12 to A14 and A17 of the audit, from tables 2 to 4 by the kernels for ep
 replacements. Units: Gt yr⁻¹. A printed integer is known to ±0.5.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipelines.kernels.budget import balance, epochs, replacement
 from pipelines.kernels.budget.epochs import PAPER_EPOCHS
+from tests.fixtures.published import published
 
 NAMES = [epoch.name for epoch in PAPER_EPOCHS]
 BASINS = [str(number) for number in range(1, 28)]
@@ -20,33 +18,22 @@ REPLACED = ["25", "26"]
 SHEETS = ["EAIS", "WAIS", "AP"]
 
 
-def published(name):
-    """Return a printed table, or skip and say so."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "published"
-    data = os.environ.get("NUNATAK_DATA")
-    folder = Path(data).parent / "published" if data else beside
-    path = folder / name
-    if not path.is_file():
-        pytest.skip(f"the published table is not at {path}")
-    return pd.read_csv(path)
-
-
 @pytest.fixture(scope="module")
 def table2():
     """Discharge of four epochs and mean snowfall, a row per basin and sheet."""
-    return published("yang2023_table2.csv").set_index("basin")
+    return pd.read_csv(published("yang2023_table2.csv")).set_index("basin")
 
 
 @pytest.fixture(scope="module")
 def table3():
     """Mass balance of four epochs and its mean."""
-    return published("yang2023_table3.csv").set_index("basin")
+    return pd.read_csv(published("yang2023_table3.csv")).set_index("basin")
 
 
 @pytest.fixture(scope="module")
 def table4():
     """Means of 2013 to 2020."""
-    rows = published("yang2023_table4_and_text.csv")
+    rows = pd.read_csv(published("yang2023_table4_and_text.csv"))
     return rows[rows["quantity"] == "iom_mean_2013_2020"].set_index("region")
 
 

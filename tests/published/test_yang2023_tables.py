@@ -6,8 +6,6 @@ Eqs. (1) to (8) cannot be tested: flux, snowfall and volume at the gates are not
 """
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import main
+from tests.fixtures.published import published
 
 EPOCHS = ["2000", "2007-2011", "2013-2017", "2017-2020"]
 YEARS = np.array([1.0, 3.0, 4.0, 3.0])
@@ -34,32 +33,22 @@ SECTORS = {
 TABLES = [f"yang2023_{name}.csv" for name in ("table2", "table3", "table4_and_text")]
 
 
-def path_of(name):
-    """Return where a printed table is, or skip and say so."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "published"
-    data = os.environ.get("NUNATAK_DATA")
-    path = (Path(data).parent / "published" if data else beside) / name
-    if not path.is_file():
-        pytest.skip(f"the published table is not at {path}")
-    return path
-
-
 @pytest.fixture(scope="module")
 def d():
     """Table 2: areas, discharge by epoch, mean snowfall."""
-    return pd.read_csv(path_of(TABLES[0])).set_index("basin")
+    return pd.read_csv(published(TABLES[0])).set_index("basin")
 
 
 @pytest.fixture(scope="module")
 def mb():
     """Table 3: mass balance by epoch, and its mean."""
-    return pd.read_csv(path_of(TABLES[1])).set_index("basin")
+    return pd.read_csv(published(TABLES[1])).set_index("basin")
 
 
 @pytest.fixture(scope="module")
 def methods():
     """Table 4 and text: (quantity, region) -> value, uncertainty."""
-    return pd.read_csv(path_of(TABLES[2])).set_index(["quantity", "region"])
+    return pd.read_csv(published(TABLES[2])).set_index(["quantity", "region"])
 
 
 def quadrature(values):
@@ -374,7 +363,7 @@ def test_f13_the_choice_of_a_model_moves_snowfall_more_than_its_uncertainty(data
 @pytest.fixture(scope="module")
 def audited():
     """What the auditor says of all three tables, without being told anything of the paper."""
-    paths = [str(path_of(name)) for name in TABLES]
+    paths = [str(published(name)) for name in TABLES]
     result = CliRunner().invoke(main, ["audit", *paths, "--json"])
     assert result.exit_code == 0
     return json.loads(result.stdout.splitlines()[-1])

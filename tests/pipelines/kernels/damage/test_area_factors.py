@@ -1,8 +1,6 @@
 """Bounds of areas are the paper's, and never narrow by what a restoration adds."""
 
-import os
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from pipelines.kernels.damage import area_factors
 from pipelines.kernels.damage.area_factors import Factors
 from pipelines.kernels.damage.area_factors import gap_factor as gap
+from tests.fixtures.published import published
 
 TABLES = {  # precision and recall of tables 3 and 5 as printed
     "testing_set": ("0.816", "0.841"),
@@ -53,12 +52,7 @@ def test_the_bounds_of_the_paper_are_reproduced():
 
 
 def test_the_published_file_holds_the_numbers_of_these_tests():
-    data = os.environ.get("NUNATAK_DATA")
-    beside = Path(__file__).resolve().parents[5] / "shared" / "published"
-    folder = Path(data).parent / "published" if data else beside
-    path = folder / "tang2026_tables.csv"
-    if not path.exists():
-        pytest.skip(f"the published tables are not at {path}")
+    path = published("tang2026_tables.csv")
     rows = {tuple(line.split(",")[1:3]): line.split(",")[3] for line in path.read_text().split()}
     names = {"restored": "restored_vs_original_segmentation"}
 
