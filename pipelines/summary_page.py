@@ -21,6 +21,7 @@ table { border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: .2rem .9rem .2rem 0;
   border-bottom: 1px solid #f0f2f4; overflow-wrap: anywhere; }
 th { color: #57636e; font-weight: 600; }
+td:first-child { min-width: 6.5rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 svg { max-width: 100%; height: auto; font-family: inherit; }
 a { color: #2166ac; }
