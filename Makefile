@@ -7,10 +7,10 @@ CHECKED := $(VENV)/.nunatak-check-installed
 BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check bench clean
+.PHONY: help install demo test lint secrets secrets-baseline audit check bench clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 install: $(STAMP)  ## make the virtual environment
 
@@ -39,7 +39,22 @@ lint: $(CHECKED)  ## format, style, types, import layers
 	$(VENV)/bin/mypy
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/lint-imports
 
-check: lint test  ## everything CI runs
+# Names of secrets in manifests are not secrets; what was looked at is in the baseline.
+NOT_SECRET := --no-verify --exclude-files '^\.secrets\.baseline$$' \
+	--exclude-lines '(secretName|secretKeyRef|secretRef|existingSecret|- secret):'
+
+secrets: $(CHECKED)  ## look for secrets in tracked files that nobody has looked at yet
+	git ls-files -z | PATH="$(abspath $(VENV))/bin:$$PATH" xargs -0 $(VENV)/bin/detect-secrets-hook \
+		--baseline .secrets.baseline $(NOT_SECRET)
+
+secrets-baseline: $(CHECKED)  ## take down what is found now as no secrets, after looking at each
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/detect-secrets scan $(NOT_SECRET) > .secrets.new
+	mv .secrets.new .secrets.baseline
+
+audit: $(CHECKED)  ## ask for known weaknesses of the packages, where that service can be reached
+	@$(PY) infra/audit.py
+
+check: lint secrets audit test  ## everything CI runs, and what secrets and packages are told of
 
 bench: $(STAMP)  ## throughput and memory against named peers
 	@for name in $(BENCHMARKS); do $(PY) -m tests.benchmarks.$$name || exit 1; done

@@ -88,8 +88,10 @@ class TestAnOutsider:
 
     def test_cannot_submit_a_job_and_who_has_the_token_can(self, head, token, tmp_path):
         for bearer, refusal in ((None, 401), ("", 403), ("0" * 64, 403)):
-            status, _ = _asked(head, "POST", bearer, {"entrypoint": f"touch {tmp_path}/theirs"})
-            assert status == refusal, bearer
+            theirs = {"entrypoint": f"touch {tmp_path}/theirs"}
+            assert _asked(head, "POST", bearer, theirs)[0] == refusal
+            # The agent of each node takes jobs from the head, by HTTP as well.
+            assert _asked(head, "POST", bearer, theirs, agent=True)[0] == refusal
             assert _asked(head, "GET", bearer)[0] == refusal
             assert _asked(head, "DELETE", bearer)[0] == refusal
 
@@ -151,11 +153,13 @@ def _ping(channel, token):
     return None
 
 
-def _asked(head, method, token, body=None):
+def _asked(head, method, token, body=None, *, agent=False):
     """Return the status and the answer of what takes jobs."""
     path = "/api/jobs/" + ("nothing" if method == "DELETE" else "")
     request = urllib.request.Request(  # noqa: S310 - of the loopback
-        head.jobs_address + path,
+        f"http://127.0.0.1:{head.agent_port}/api/job_agent/jobs/"
+        if agent
+        else head.jobs_address + path,
         method=method,
         data=json.dumps(body).encode() if body else None,
         headers={"Content-Type": "application/json"}
