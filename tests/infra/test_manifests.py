@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import certificates, dask_cluster
-from cluster.settings import ClusterSettings
+from cluster import kubernetes_manifests
+from cluster.launch import Count, Size
+from tests.infra import engines_environment
 from tests.infra.manifest_model import Manifests
 from tests.infra.manifest_rules import problems, schema_problems
 from tests.infra.manifest_schemas import kuberay_schemas
@@ -80,16 +81,9 @@ def test_kinds_of_kubernetes_are_checked_strictly():
 
 
 def test_engines_are_told_exactly_what_a_cluster_of_ours_would_set():
-    lines = (KUBERNETES / "base" / "engines.env").read_text().splitlines()
-    written = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
-    expected = {
-        **dask_cluster.spot_environment(ClusterSettings()),
-        **certificates.environment("/etc/nunatak/tls"),
-        "MALLOC_TRIM_THRESHOLD_": "65536",
-        "RAY_AUTH_MODE": "token",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    assert written == expected
+    assert engines_environment.written() == engines_environment.expected(), (
+        "run `python -m tests.infra.engines_environment`"
+    )
 
 
 @pytest.mark.parametrize("overlay", CLOUDS)
@@ -153,3 +147,29 @@ def test_components_are_all_part_of_some_overlay():
         for each in yaml.safe_load(path.read_text()).get("components", ())
     }
     assert {each.name for each in (KUBERNETES / "components").iterdir()} <= used
+
+
+LAUNCHED = [
+    ("local", None), ("local-ray", None), ("local-ray", 0.0), ("aws", None), ("aws", 0.0),
+    ("aws", 1.0), ("aws-dask-operator", 0.0), ("gcp", 1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overlay", "gpus"), LAUNCHED)
+def test_what_the_launcher_makes_of_an_overlay_keeps_the_rules_too(
+    overlay: str, gpus: float | None
+):
+    listed = documents(overlay)
+    wishes = kubernetes_manifests.Wishes(
+        name="months-7",
+        run_file="product: gravimetry\noutput: s3://${NUNATAK_BUCKET}/products/months\n",
+        dask=Size(1, 3 * 2**30),
+        dask_count=Count(7, 7),
+        ray=None if gpus is None else Size(2, 6 * 2**30, gpus),
+    )
+    made = kubernetes_manifests.patched(listed, wishes)
+    # Policies and budgets of a Ray that this run does without wait for one that has it.
+    idle = gpus is None and any(each["kind"] == "RayCluster" for each in listed)
+    left = ("selects no pods", "of its pods has the port") if idle else ()
+    assert [said for said in problems(made) if not any(words in said for words in left)] == []
+    assert schema_problems(checkable(made)) == []
