@@ -39,17 +39,11 @@ lint: $(CHECKED)  ## format, style, types, import layers
 	$(VENV)/bin/mypy
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/lint-imports
 
-# Names of secrets in manifests are not secrets; what was looked at is in the baseline.
-NOT_SECRET := --no-verify --exclude-files '^\.secrets\.baseline$$' \
-	--exclude-lines '(secretName|secretKeyRef|secretRef|existingSecret|- secret):'
-
 secrets: $(CHECKED)  ## look for secrets in tracked files that nobody has looked at yet
-	git ls-files -z | PATH="$(abspath $(VENV))/bin:$$PATH" xargs -0 $(VENV)/bin/detect-secrets-hook \
-		--baseline .secrets.baseline $(NOT_SECRET)
+	@$(PY) infra/secrets_scan.py
 
 secrets-baseline: $(CHECKED)  ## take down what is found now as no secrets, after looking at each
-	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/detect-secrets scan $(NOT_SECRET) > .secrets.new
-	mv .secrets.new .secrets.baseline
+	@$(PY) infra/secrets_scan.py --accept
 
 audit: $(CHECKED)  ## ask for known weaknesses of the packages, where that service can be reached
 	@$(PY) infra/audit.py
