@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cluster.launch import Count, LaunchError, Piece, Size, missing_package
 
@@ -127,8 +128,7 @@ def patched(documents: Sequence[Document], wishes: Wishes) -> list[Document]:
     made = [copy.deepcopy(each) for each in documents]
     _require_parts(made, wishes)
     if wishes.ray is None:
-        # Services and policies cost nothing and may be shared.
-        made = [each for each in made if each["kind"] != "RayCluster"]
+        made = [each for each in made if not _is_for_ray(each)]
     for document in made:
         _place(document, wishes.namespace)
         if is_of_run(document):
@@ -208,6 +208,7 @@ _WORDS = {
 
 def _require_parts(documents: Sequence[Document], wishes: Wishes) -> None:
     namespace_of(documents)
+    _require_bucket(documents, wishes.run_file)
     kinds = {each["kind"] for each in documents}
     if wishes.ray is not None and "RayCluster" not in kinds:
         msg = "this plan has networks, which Ray's actors hold, and the overlay has no RayCluster; "
@@ -217,6 +218,25 @@ def _require_parts(documents: Sequence[Document], wishes: Wishes) -> None:
         msg = f"--workers {count.least}..{count.most} needs the Dask operator, and the overlay has "
         msg += "no DaskAutoscaler; give one number, or choose such as --overlay aws-dask-operator"
         raise LaunchError(msg)
+
+
+def _require_bucket(documents: Sequence[Document], run_file: str) -> None:
+    """Refuse an output that the roles of the overlay cannot write."""
+    import yaml
+
+    output = urlsplit(str((yaml.safe_load(run_file) or {}).get("output", "")))
+    for document in documents:
+        bucket = document.get("data", {}).get("NUNATAK_BUCKET")
+        if output.scheme == "s3" and bucket and output.netloc != bucket:
+            msg = f"the run writes to the bucket {output.netloc}, and the pods of the overlay may "
+            msg += f"write to {bucket} (NUNATAK_BUCKET of its {document['metadata']['name']}); "
+            raise LaunchError(msg + "make them one, for instance with --set output=s3://...")
+
+
+def _is_for_ray(document: Document) -> bool:
+    """Return whether an object is of no use without Ray: nodes, and what is about them alone."""
+    kinds = {"RayCluster", "Service", "PodDisruptionBudget", "NetworkPolicy"}
+    return document["kind"] in kinds and "ray" in document["metadata"]["name"].split("-")
 
 
 def _place(document: Document, namespace: str) -> None:

@@ -14,10 +14,11 @@ from cluster.kubernetes_manifests import Document, Wishes
 from cluster.launch import Count, LaunchError, Size
 from tests.fixtures import kube_api
 from tests.fixtures.kube_api import KubeApi
+from tests.infra import manifest_rules
 
 GIB = 2**30
 RUN = "gravimetry-0123abcd"
-TEXT = "product: gravimetry\noutput: s3://ice/out\n"
+TEXT = "product: gravimetry\n"
 SECRETS = ("ca.crt", "tls.crt", "tls.key", "ray-token")
 OVERLAYS = kubernetes_manifests._OVERLAYS
 
@@ -57,6 +58,10 @@ def wishes(**changes: Any) -> Wishes:
         "dask_count": Count(6, 6),
     }
     return Wishes(**{**given, **changes})
+
+
+def bucket_of(documents: list[Document]) -> str:
+    return str(one(documents, "ConfigMap", "nunatak-store")["data"]["NUNATAK_BUCKET"])
 
 
 def one(documents: list[Document], kind: str, name: str) -> Document:
@@ -145,6 +150,26 @@ def test_the_operator_scales_between_two_bounds(overlays: Path) -> None:
     assert pieces["Dask worker"].count == Count(2, 40)
 
 
+@pytest.mark.parametrize(
+    ("overlay", "changes"),
+    [
+        ("local", {}),
+        ("local-ray", {"ray": Size(1.0, 2 * GIB), "namespace": "mine"}),
+        ("aws", {"ray": Size(4.0, 16 * GIB, 1), "image": "registry/nunatak:1"}),
+        ("aws-dask-operator", {"dask_count": Count(2, 40)}),
+        ("gcp", {"arguments": ("--fresh",)}),
+    ],
+)
+def test_what_is_patched_keeps_the_rules_of_a_server(
+    overlays: Path, overlay: str, changes: dict[str, Any]
+) -> None:
+    documents = kubernetes_manifests.rendered(overlays / overlay)
+    made = _patched(documents, run_file=f"output: s3://{bucket_of(documents)}/out\n", **changes)
+
+    assert manifest_rules.problems(made) == []
+    assert manifest_rules.schema_problems(made) == []
+
+
 def test_what_an_overlay_lacks_is_said(local: list[Document], tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="no RayCluster; choose one that has"):
         _patched(local, ray=Size(1.0, GIB))
@@ -152,6 +177,8 @@ def test_what_an_overlay_lacks_is_said(local: list[Document], tmp_path: Path) ->
         _patched(local, dask_count=Count(2, 40))
     with pytest.raises(LaunchError, match=r"expected one of .*local"):
         kubernetes_manifests.overlay_folder("lokal")
+    with pytest.raises(LaunchError, match=r"writes to the bucket ice, .*NUNATAK_BUCKET"):
+        _patched(local, run_file="output: s3://ice/out\n")
     (tmp_path / "kustomization.yaml").write_text("resources: [secrets/none.yaml]\n")
     with pytest.raises(LaunchError, match="nunatak certificates"):
         kubernetes_manifests.rendered(tmp_path)

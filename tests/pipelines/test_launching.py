@@ -67,7 +67,7 @@ def flow(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 @pytest.fixture
 def run_file(tmp_path: Path) -> Path:
     document = yaml.safe_load(settings.example("gravimetry"))
-    document |= {"catalogue": "s3://ice/catalogue/catalog.json", "output": "s3://ice/out"}
+    document |= {"catalogue": "s3://nunatak/catalogue/catalog.json", "output": "s3://nunatak/out"}
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
@@ -131,7 +131,7 @@ def test_a_dry_run_says_pods_time_and_cost_and_creates_nothing(
     assert launch["dollars"] == pytest.approx(1.056 * 3000 / 3600, abs=1e-3)
     documents = list(yaml.safe_load_all(last_line(result)["manifest"]))
     (file,) = [each for each in documents if each["metadata"]["name"] == "nunatak-run"]
-    assert yaml.safe_load(file["data"]["run.yaml"])["output"] == "s3://ice/out"
+    assert yaml.safe_load(file["data"]["run.yaml"])["output"] == "s3://nunatak/out"
     assert "content of" not in result.output
     assert kube.asked == []
 
