@@ -212,7 +212,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def _web(pages):
     with _Site(pages) as site:
-        thread = threading.Thread(target=site.serve_forever, daemon=True)
+        thread = threading.Thread(target=site.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield site
