@@ -48,7 +48,7 @@ def test_who_has_the_folder_with_certificates_and_token_gets_in(head, holders, m
     import ray
 
     monkeypatch.setenv(certificates.FOLDER, str(holders.ours))
-    with ray_cluster.connect(head.client_address) as cluster:
+    with ray_cluster.connect(head.address) as cluster:
         assert cluster.threads() == 1
         assert ray.get(ray.remote(lambda: 7).remote()) == 7
 
