@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ray.dashboard.modules.job.pydantic_models import JobDetails, JobType
 
 from cluster import ray_jobs
 from cluster.launch import LaunchError
@@ -67,6 +66,8 @@ def test_the_command_of_a_job() -> None:
     ],
 )
 def test_statuses(status: str, code: int | None, message: str, expected: int) -> None:
+    from ray.dashboard.modules.job.pydantic_models import JobDetails, JobType
+
     details = JobDetails(
         type=JobType.SUBMISSION,
         entrypoint="x",
