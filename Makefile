@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.nunatak-installed
 CHECKED := $(VENV)/.nunatak-check-installed
-BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool
+BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool scaling
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint secrets secrets-baseline audit check bench clean

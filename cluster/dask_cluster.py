@@ -48,7 +48,7 @@ _PAGES = {
 }
 _LEAST_MEMORY = 2**30  # [bytes]; an interpreter with the array libraries takes a third of it
 _MOST_WORKERS = 16  # beyond, starting the processes takes longer than a local run
-_LOST_WORKER = "600s"
+_LOST_WORKER = "30 days"
 _MEMORY_SHARE = 0.8  # of this machine; the driver and the system live in the rest
 # What changes numbers or their storage when it differs between driver and workers.
 _COMPARED = (
@@ -149,7 +149,7 @@ def spot_configuration(choices: ClusterSettings) -> dict[str, object]:
     return {
         "distributed.scheduler.allowed-failures": choices.allowed_failures,
         "distributed.scheduler.worker-ttl": f"{choices.worker_ttl:g}s",
-        # A local worker that is not back in time is given up for good; a busy machine needs long.
+        # A local worker that is away this long after a death, or just then again, is never replaced.
         "distributed.deploy.lost-worker-timeout": _LOST_WORKER,
         "distributed.comm.timeouts.connect": f"{choices.connect_timeout:g}s",
         "distributed.comm.timeouts.tcp": f"{choices.tcp_timeout:g}s",

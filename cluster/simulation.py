@@ -400,11 +400,11 @@ class _Run:
     def _moved(
         self, number: int, requests: float, size: float, kind: str
     ) -> Generator[Any, Any, None]:
-        """Read or write: a worker's own requests one by one, and what all of them share."""
+        """Read or write: what a worker's own requests take, and what all workers share."""
         if not requests and not size:
             return
         store, now = self._costs.store, self._clock.now
-        own = requests * store.latency + size / store.worker_bandwidth
+        own = requests * store.latency / store.at_once + size / store.worker_bandwidth
         rate = (store.reads if kind == "reads" else store.writes) * store.prefixes
         asked = max(now, self._free_requests[kind]) + requests / rate
         self._free_requests[kind] = asked
@@ -419,7 +419,7 @@ class _Run:
         """Cut a stage into tasks as a crew does, and tasks into lots."""
         seconds = self._random.choice(np.asarray(work.seconds), size=work.keys)
         store = self._costs.store
-        moved = (work.reads + work.writes) * store.latency
+        moved = (work.reads + work.writes) * store.latency / store.at_once
         pace = float(seconds.mean()) + (0.0 if self._cores else moved)
         short = int(TASK_SECONDS / max(pace, TASK_SECONDS / MOST_KEYS_PER_TASK))
         threads, first = self._fleet.workers, 0

@@ -52,6 +52,8 @@ class Store:
     ----------
     latency : float
         Of a request [s].
+    at_once : float
+        Requests of one worker under way at once; Zarr has ten.
     worker_bandwidth, total_bandwidth : float
         To one worker and to all together [B s-1].
     reads, writes : float
@@ -61,6 +63,7 @@ class Store:
     """
 
     latency: float = 0.030
+    at_once: float = 10.0
     worker_bandwidth: float = 80e6
     total_bandwidth: float = 12.5e9
     reads: float = 5500.0
@@ -151,7 +154,8 @@ def _part(kind: type[Any], given: object, where: str) -> Any:
 
 def _may_be_zero(name: str) -> bool:
     return name not in {
-        "worker_bandwidth", "total_bandwidth", "reads", "writes", "prefixes", "spot_price",
+        "at_once", "worker_bandwidth", "total_bandwidth", "reads", "writes", "prefixes",
+        "spot_price",
     }  # fmt: skip
 
 
