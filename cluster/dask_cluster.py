@@ -149,7 +149,7 @@ def spot_configuration(choices: ClusterSettings) -> dict[str, object]:
     return {
         "distributed.scheduler.allowed-failures": choices.allowed_failures,
         "distributed.scheduler.worker-ttl": f"{choices.worker_ttl:g}s",
-        # A local worker that is away this long after a death, or just then again, is never replaced.
+        # A local worker that is away so long after it died is never replaced.
         "distributed.deploy.lost-worker-timeout": _LOST_WORKER,
         "distributed.comm.timeouts.connect": f"{choices.connect_timeout:g}s",
         "distributed.comm.timeouts.tcp": f"{choices.tcp_timeout:g}s",
