@@ -160,9 +160,12 @@ def test_what_the_launcher_makes_of_an_overlay_keeps_the_rules_too(
     overlay: str, gpus: float | None
 ):
     listed = documents(overlay)
+    (bucket,) = [
+        d["data"]["NUNATAK_BUCKET"] for d in listed if "NUNATAK_BUCKET" in d.get("data", {})
+    ]
     wishes = kubernetes_manifests.Wishes(
         name="months-7",
-        run_file="product: gravimetry\noutput: s3://${NUNATAK_BUCKET}/products/months\n",
+        run_file=f"product: gravimetry\noutput: s3://{bucket}/products/months\n",
         dask=Size(1, 3 * 2**30),
         dask_count=Count(7, 7),
         ray=None if gpus is None else Size(2, 6 * 2**30, gpus),
