@@ -70,7 +70,7 @@ class DaskWorkers:
         from concurrent.futures import CancelledError
 
         from distributed import KilledWorker
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         try:
             landing: Landing = task.result()
