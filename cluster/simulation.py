@@ -428,7 +428,7 @@ class _Run:
         while first < work.keys:
             share = (work.keys - first) // (TASKS_TO_COME * threads)
             keys = max(1, min(short, share))
-            tasks = max(1, min(in_a_row, share // keys))
+            tasks = max(1, min(in_a_row, (work.keys - first) // (2 * threads * keys)))
             part = seconds[first : first + tasks * keys]
             yield _Lot(tasks, part.size, float(part.sum()), work)
             first += tasks * keys
