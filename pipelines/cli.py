@@ -14,8 +14,8 @@ from pipelines.commands.plan import plan_command
 from pipelines.commands.run import run_command
 from pipelines.commands.search import search_command
 from pipelines.commands.serve_model import serve_model_command
-from pipelines.commands.simulate import simulate_command
 from pipelines.commands.share import share_command
+from pipelines.commands.simulate import simulate_command
 from pipelines.commands.status import status_command
 
 EPILOG = (
