@@ -1,8 +1,9 @@
 """What carrying out keys costs beside the keys themselves: measured, kept as JSON, simulated with.
 
-The defaults are of a 2-core EPYC (Zen 4) with Dask. ``python -m tests.benchmarks.scaling --costs
-FILE`` writes such a file for the machine at hand. What cannot be measured on one machine (stores,
-nodes that come and go) are figures of large clouds, and named as such.
+The defaults are processor times of a busy 2-core EPYC (Zen 4) with Dask, medians of three; an idle
+machine does better. ``python -m tests.benchmarks.scaling --costs FILE`` writes such a file for the
+machine at hand. What cannot be measured on one machine (stores, nodes that come and go) are figures
+of large clouds, and named as such.
 """
 
 import json
@@ -31,15 +32,16 @@ class Engine:
     commit, commit_key : float
         Of the driver, for a commit, and for each chunk that the product holds by then [s].
     trip : float
-        Idle time of a worker between two tasks if nothing was queued for it [s].
+        Idle time of a worker between two tasks if nothing was queued for it [s]; not measured, and
+        neither is ``commit_key``.
     """
 
-    scheduler_task: float = 1.0e-3
-    driver_task: float = 1.0e-3
-    driver_key: float = 1.0e-4
-    worker_task: float = 4.0e-3
-    worker_key: float = 5.0e-4
-    commit: float = 8.0e-3
+    scheduler_task: float = 4.4e-3
+    driver_task: float = 4.4e-3
+    driver_key: float = 5.0e-4
+    worker_task: float = 8.4e-3
+    worker_key: float = 6.0e-5
+    commit: float = 2.7e-3
     commit_key: float = 2.0e-6
     trip: float = 3.0e-3
 

@@ -151,9 +151,10 @@ class Bench:
 
 def timed(run: Callable[[], Any]) -> tuple[Spent, Any]:
     """Run once; return the times and what the run returned."""
-    cpu, wall = sides.processor_seconds(), time.perf_counter()
+    before, begun = sides.processor_times(), time.perf_counter()
     written = run()
-    return Spent(time.perf_counter() - wall, sides.processor_seconds() - cpu), written
+    wall = time.perf_counter() - begun
+    return Spent(wall, sides.processor_seconds(before, sides.processor_times())), written
 
 
 def tell(

@@ -78,14 +78,22 @@ def stored(group: zarr.Group, count: int) -> NDArray[np.float64]:
     return np.asarray(group["rows"][:count])  # type: ignore[index]
 
 
-def processor_seconds() -> float:
-    """Return the processor time of this process and all that it started and still runs [s]."""
-    spent = 0.0
+def processor_times() -> dict[int, float]:
+    """Return the processor time of this process and of all that it started, by process [s].
+
+    Under 0 stands what children took that have ended.
+    """
+    ended = os.times()
+    spent = {0: ended.children_user + ended.children_system}
     for each in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         try:
             times = each.cpu_times()
         except psutil.Error:
             continue
-        spent += times.user + times.system
-    ended = os.times()
-    return spent + ended.children_user + ended.children_system
+        spent[each.pid] = times.user + times.system
+    return spent
+
+
+def processor_seconds(before: dict[int, float], after: dict[int, float]) -> float:
+    """Return what was spent between two looks [s], but by grandchildren that have ended."""
+    return sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
