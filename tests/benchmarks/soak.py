@@ -135,12 +135,13 @@ def soak(
     every: float,
     seconds: float,
     seed: int,
+    most: int = sys.maxsize,
 ) -> Course:
-    """Carry out ``count`` keys while workers are killed; return the course of it."""
+    """Carry out ``count`` keys while workers are killed, ``most`` times; return its course."""
     version = Repository.open(url).begin("a")
     version.initialise(Template(count))
     course, done = Course(), [0]
-    with _watched(course, done), _killing(course, victims, every, seed):
+    with _watched(course, done), _killing(course, victims, every, seed, most):
         job = Rows(seconds=seconds)
 
         def tell(_receipt: object) -> None:
@@ -177,7 +178,7 @@ def _watched(course: Course, done: list[int]) -> Iterator[None]:
 
 @contextmanager
 def _killing(
-    course: Course, victims: Callable[[], list[int]], every: float, seed: int
+    course: Course, victims: Callable[[], list[int]], every: float, seed: int, most: int
 ) -> Iterator[None]:
     """Kill a worker every so often, at random."""
     luck, begun, stop = random.Random(seed), time.monotonic(), threading.Event()
@@ -185,7 +186,7 @@ def _killing(
     def kill() -> None:
         while not stop.wait(luck.uniform(0.5, 1.5) * every):
             found = victims()
-            if len(found) > 1:
+            if len(found) > 1 and len(course.kills) < most:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(luck.choice(found), signal.SIGKILL)
                     course.kills.append(time.monotonic() - begun)

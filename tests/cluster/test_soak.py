@@ -7,12 +7,12 @@ import pytest
 
 from tests.benchmarks.soak import on_dask, on_ray, read_back, soak
 
-COUNT = 400
+COUNT = 240
 
 
-def soaked(engine, url: str, **choices: float):
+def soaked(engine, url: str):
     with engine() as (workforce, victims):
-        return soak(workforce, victims, url, count=COUNT, seed=3, **choices)
+        return soak(workforce, victims, url, count=COUNT, seconds=0.05, every=1.2, seed=3, most=4)
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ def test_dask_workers_killed_while_they_write_to_s3_lose_no_key_and_double_none(
     caplog.set_level(logging.CRITICAL)
     url = s3_environment.url("soak/product.icechunk")
 
-    course = soaked(on_dask, url, every=1.5, seconds=0.02)
+    course = soaked(on_dask, url)
 
     assert course.kills
     assert read_back(url, COUNT).is_whole
@@ -35,7 +35,7 @@ def test_dask_workers_killed_while_they_write_to_s3_lose_no_key_and_double_none(
 def test_ray_workers_killed_while_they_write_lose_no_key_and_double_none(tmp_path):
     url = str(tmp_path / "product.icechunk")
 
-    course = soaked(on_ray, url, every=1.0, seconds=0.02)
+    course = soaked(on_ray, url)
 
     assert course.kills
     assert read_back(url, COUNT).is_whole
