@@ -29,6 +29,8 @@ def head() -> Iterator[Head]:
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+# Ray's own client asks aiohttp so.
+@pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")
 def test_a_job_gives_back_its_words_and_its_status(
     head: Head, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,7 +196,7 @@ class Datacentre:
         self._serve(
             host,
             f"ray-{host}",
-            [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *options,
+            [*ray_head.RAY, "start", "--block", *options,
              "--node-ip-address", address, "--num-cpus", str(cpus), "--num-gpus", "0",
              "--object-store-memory", str(80 * 2**20)],
             {**ray_head.QUICK, "RAY_USAGE_STATS_ENABLED": "0", "HOME": str(self.folder)},
