@@ -251,7 +251,7 @@ class _Renewed:
 
     def _replace(self, etag: str | None, state: str) -> bool:
         new = self._note.replace(_written(state, self._holder, self._run_id), etag)
-        self._etag = new or ""
+        self._etag = new or self._etag
         return new is not None
 
     def _watch(self, note: Mapping[str, Any], etag: str) -> None:
@@ -276,12 +276,22 @@ class _Renewed:
                 raise _refusal(self._output, now[0])
         logger.warning("%s is silent; its output is taken over", _told(note))
 
+    def _look(self) -> None:
+        """Find out whose note refused a renewal.
+
+        It is ours where the answer to an earlier renewal was lost: that one was written.
+        """
+        found = self._note.read()
+        if found is not None and found[0].get("holder") == self._holder:
+            self._etag = found[1]
+        else:
+            self._lost = found[0] if found else {}
+
     def _renew_until_ended(self) -> None:
         while self._lost is None and not self._ended.wait(self._seconds / RENEWALS):
             try:
                 if not self._replace(self._etag, "held"):
-                    found = self._note.read()
-                    self._lost = found[0] if found else {}
+                    self._look()
             except StoreError as error:
                 # The run meets the same store, and says so if it does not come back.
                 logger.debug("the lease of %s was not renewed: %s", self._output, error)

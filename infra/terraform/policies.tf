@@ -3,12 +3,14 @@ locals {
   bucket_arn = "arn:aws:s3:::${var.bucket}"
   folders    = [for each in [var.prefixes.catalogue, var.prefixes.products] : each]
 
+  # Without it S3 answers 403 where an object is missing, and every reader asks for objects that may be
+  # missing (a chunk of fill values, a lease). A condition on s3:prefix does not hold for those requests, so
+  # names are told of the whole bucket, which holds nothing but Nunatak's; contents are not.
   list_own = {
-    Sid       = "ListOwnFolders"
-    Effect    = "Allow"
-    Action    = ["s3:ListBucket"]
-    Resource  = [local.bucket_arn]
-    Condition = { StringLike = { "s3:prefix" = flatten([for f in local.folders : [f, "${f}/*"]]) } }
+    Sid      = "ListOwnBucket"
+    Effect   = "Allow"
+    Action   = ["s3:ListBucket"]
+    Resource = [local.bucket_arn]
   }
   read_own = {
     Sid      = "ReadOwnFolders"
@@ -36,13 +38,7 @@ locals {
     Resource = ["${local.bucket_arn}/${var.prefixes.products}/*"]
   }
   read_products = [
-    {
-      Sid       = "ListProducts"
-      Effect    = "Allow"
-      Action    = ["s3:ListBucket"]
-      Resource  = [local.bucket_arn]
-      Condition = { StringLike = { "s3:prefix" = [var.prefixes.products, "${var.prefixes.products}/*"] } }
-    },
+    local.list_own,
     {
       Sid      = "ReadProducts"
       Effect   = "Allow"

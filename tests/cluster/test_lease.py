@@ -16,6 +16,7 @@ import pytest
 
 from cluster import lease, object_store
 from cluster.lease import OutputHeld
+from cluster.store_errors import StoreError
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.seaweed import S3Store
 
@@ -170,6 +171,29 @@ class TestBucket:
         # The same request once more, as botocore sends it when the first answer does not come.
         assert note.replace(text, None) == first
         assert note.replace(lease._written("held", "you", "other"), None) is None
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("how", ["written", "not written"])
+def test_a_driver_does_not_take_itself_for_dead(
+    s3_environment: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A renewal whose answer is lost may have been written: the next one names an old state."""
+    replace, renewals = lease._Note.replace, []
+
+    def without_answer(note: lease._Note, text: bytes, etag: str | None) -> str | None:
+        renewals.append(text)
+        if len(renewals) == 3:
+            if how == "written":
+                replace(note, text, etag)
+            raise StoreError("no answer")
+        return replace(note, text, etag)
+
+    monkeypatch.setattr(lease._Note, "replace", without_answer)
+    with lease.held(s3_environment.url(tmp_path.name), run_id="mine") as held:
+        while len(renewals) < 6:
+            time.sleep(0.05)
+        held.require()
 
 
 def test_a_process_is_not_taken_for_another_one_with_its_number() -> None:

@@ -1,8 +1,8 @@
 """A small data centre: every server a real process on a host of its own, joined by a bridge.
 
 Hosts are network namespaces (:mod:`tests.fixtures.namespaces`): this process reaches none of them,
-so what is asked of them is asked by processes there. Connections of Dask are encrypted, Ray demands
-a token, the store wants signed requests, as in a cluster.
+so what is asked of them is asked by processes there. Connections of Dask and Ray are encrypted, Ray
+demands a token, the store wants signed requests, as in a cluster.
 """
 
 import json
@@ -99,8 +99,7 @@ class Datacentre:
         return {
             **self._store_environment(_PROXY),
             **dask_cluster.spot_environment(PATIENCE),
-            **certificates.dask_environment(self.folder / "tls"),
-            "NUNATAK_TLS_FOLDER": str(self.folder / "tls"),
+            **certificates.environment(self.folder / "tls"),
             "NUNATAK_TCP_TIMEOUT": f"{PATIENCE.tcp_timeout:g}",
             "NUNATAK_CONNECT_TIMEOUT": f"{PATIENCE.connect_timeout:g}",
             "NUNATAK_WORKER_TTL": f"{PATIENCE.worker_ttl:g}",
