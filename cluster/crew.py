@@ -44,6 +44,10 @@ class WorkersLost(RuntimeError):  # noqa: N818 - says what happened
     """Every worker that was given a key died."""
 
 
+class TasksLost(RuntimeError):  # noqa: N818 - says what happened
+    """The scheduler forgot all tasks under way, through no fault of a key, and takes new ones."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a worker sends back of one key: a receipt and references, never arrays.
@@ -110,7 +114,13 @@ class Workers(Protocol):
         """Wait for a task that ended, in any order, and return it."""
 
     def outcome(self, task: Any) -> Landing | None:
-        """Return what a task made, None if its workers died; raise what the job raised."""
+        """Return what a task made, None if its workers died; raise what the job raised.
+
+        Raises
+        ------
+        TasksLost
+            If this task and all others under way are to be submitted again; none of them lands.
+        """
 
     def cancel(self) -> None:
         """Give up every task that is under way."""
@@ -215,6 +225,8 @@ class Crew:
     speaks of no other key. Where workers die of it again, it ends the run, or is put into
     quarantine (a failed receipt) and the others go on: that is for the :class:`Workers` to say.
 
+    A scheduler that comes back without its tasks speaks of no key: they start again as they were.
+
     Parameters
     ----------
     workers : Workers
@@ -238,7 +250,7 @@ class Crew:
         self._flying: dict[Any, tuple[str, ...]] = {}
         self._lost: Counter[str] = Counter()
         self._suspects: deque[str] = deque()
-        self._again: deque[str] = deque()
+        self._again: deque[tuple[str, ...]] = deque()
         self._is_on_trial = False
         self._quarantined = 0
         self._landed = 0
@@ -262,19 +274,38 @@ class Crew:
             self._refill(keys)
             while self._flying:
                 task = self._workers.landed()
-                names = self._flying.pop(task)
-                landing = self._workers.outcome(task)
-                self._is_on_trial = False
-                ended = self._suspected(names) if landing is None else self._ended(landing)
+                ended = self._landed_with(task)
                 if ended:
                     yield ended
                 self._refill(keys)
         finally:
             self._workers.cancel()
 
+    def _landed_with(self, task: Any) -> tuple[Outcome, ...]:
+        """Return the outcomes of a task, and note which keys are to be tried again."""
+        try:
+            landing = self._workers.outcome(task)
+        except TasksLost:
+            self._start_over()
+            return ()
+        names = self._flying.pop(task)
+        self._is_on_trial = False
+        return self._suspected(names) if landing is None else self._ended(landing)
+
+    def _start_over(self) -> None:
+        """Queue all tasks under way once more, and send a large job again, which is lost too."""
+        tasks = list(self._flying.values())
+        self._flying.clear()
+        if self._is_on_trial:
+            self._suspects.extendleft(name for names in tasks for name in names)
+            self._is_on_trial = False
+        else:
+            self._again.extend(tasks)
+        self._shipped = self._workers.ship(self._job)
+
     def _ended(self, landing: Landing) -> tuple[Outcome, ...]:
         """Take note of a task that came back, and of how long its keys took."""
-        self._again.extend(landing.again)
+        self._again.extend((key,) for key in landing.again)
         for outcome in landing.outcomes:
             self._landed += 1
             self._pace += _MEMORY_OF_PACE * (outcome.receipt.seconds - self._pace)
@@ -301,7 +332,7 @@ class Crew:
     def _next(self, keys: Iterator[str], threads: int) -> tuple[str, ...]:
         """Return the keys of the next task: so many as take :data:`TASK_SECONDS`, or one."""
         if self._again:
-            return (self._again.popleft(),)
+            return self._again.popleft()
         fitting = int(TASK_SECONDS / max(self._pace, TASK_SECONDS / MOST_KEYS_PER_TASK))
         share = self._left // (TASKS_TO_COME * threads)
         names = tuple(islice(keys, max(1, min(fitting, share, self._workers.most_keys))))

@@ -1,20 +1,26 @@
 """Tasks on Dask workers, in the words of :class:`cluster.crew.Workers`."""
 
+import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import icechunk
 
-from cluster.crew import LARGE_JOB, MOST_KEYS_PER_TASK, Landing, perform_all
+from cluster.crew import LARGE_JOB, MOST_KEYS_PER_TASK, Landing, TasksLost, perform_all
 from cluster.jobs import Job, ModelJob
 
 if TYPE_CHECKING:
     from distributed import Client
 
+logger = logging.getLogger(__name__)
 
 _GONE = (
     "the Dask scheduler is gone; what was finished is kept: start a scheduler and run the same "
     "command again"
 )
+# Why Dask cancels futures that nobody gave up: the scheduler that knew them is no more.
+_FORGOTTEN = frozenset({"scheduler-connection-lost", "scheduler-restart"})
+_LOOK_AGAIN = 0.2  # [s] between two looks at a client that tries to connect
 
 
 class SchedulerLost(ConnectionError):  # noqa: N818 - says what happened
@@ -27,22 +33,39 @@ class DaskWorkers:
     """The workers of a client.
 
     The scheduler moves tasks off workers that died by itself and gives a task up
-    (``KilledWorker``) after ``allowed-failures`` deaths.
+    (``KilledWorker``) after ``allowed-failures`` deaths. A scheduler that ends is waited for while
+    the client tries to connect (``NUNATAK_CONNECT_TIMEOUT``); one that comes back knows no task.
     """
 
     quarantines = False
     most_keys = MOST_KEYS_PER_TASK
 
     def __init__(self, client: "Client") -> None:
+        self._client: Any = client
+        self._forget()
+
+    def _forget(self) -> None:
         from distributed import as_completed
 
-        self._client: Any = client
         self._flying: set[Any] = set()
-        self._landing: Any = as_completed()  # type: ignore[no-untyped-call]
+        self._landing: Any = as_completed(loop=self._client.loop)  # type: ignore[no-untyped-call]
 
     def threads(self) -> int:
-        """Return the threads of all workers there are now."""
-        return int(sum(self._client.nthreads().values()))
+        """Return the threads of all workers there are now.
+
+        Raises
+        ------
+        SchedulerLost
+            If the scheduler is gone and does not come back.
+        """
+        while self._client.status not in {"closing", "closed"}:
+            try:
+                if self._client.status == "running":
+                    return int(sum(self._client.nthreads().values()))
+            except OSError as error:
+                logger.debug("the Dask scheduler does not answer: %s", error)
+            time.sleep(_LOOK_AGAIN)
+        raise SchedulerLost(_GONE)
 
     def ship(self, job: Job | ModelJob) -> Any:
         """Return the job, or a reference to it on the workers if it is too large for each task."""
@@ -66,7 +89,15 @@ class DaskWorkers:
         return future
 
     def outcome(self, task: Any) -> Landing | None:
-        """Return what a task made, None if its workers died; raise what the job raised."""
+        """Return what a task made, None if its workers died; raise what the job raised.
+
+        Raises
+        ------
+        TasksLost
+            If the scheduler was gone and is back.
+        SchedulerLost
+            If it is gone and does not come back.
+        """
         from concurrent.futures import CancelledError
 
         from distributed import KilledWorker
@@ -74,13 +105,35 @@ class DaskWorkers:
 
         try:
             landing: Landing = task.result()
-        except (KilledWorker, CancelledError):
+        except KilledWorker:
+            return None
+        except CancelledError as error:
+            if getattr(error, "reason", "") in _FORGOTTEN:
+                raise self._back() from None
             if self._client.status in {"closing", "closed"}:
                 raise SchedulerLost(_GONE) from None
             return None
         except CommClosedError:  # what a worker made comes by way of the scheduler
-            raise SchedulerLost(_GONE) from None
+            if task.status == "error":  # unless the job itself raised it
+                raise
+            raise self._back() from None
         return landing
+
+    def _back(self) -> TasksLost:
+        """Wait until the scheduler is back, and forget the tasks of the one before.
+
+        Raises
+        ------
+        SchedulerLost
+            If it does not come back.
+        """
+        logger.warning("the Dask scheduler is gone; waiting for it to come back")
+        self.threads()
+        tasks = len(self._flying) + 1
+        self._forget()
+        msg = f"the Dask scheduler is back without its tasks; {tasks} start again"
+        logger.warning(msg)
+        return TasksLost(msg)
 
     def cancel(self) -> None:
         """Give up every future that has not ended."""

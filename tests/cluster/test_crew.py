@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 from cluster import crew, work
-from cluster.crew import Crew, Landing, WorkersLost, perform_all
+from cluster.crew import Crew, Landing, TasksLost, WorkersLost, perform_all
 from cluster.ledger import Receipt
 from cluster.metered_store import WholeChunkError
 from cluster.work import process
@@ -22,25 +22,36 @@ COUNT = 120
 
 @dataclass
 class Inline:
-    """Workers that carry tasks out here, and die of some keys."""
+    """Workers that carry tasks out here, and die of some keys.
+
+    Their scheduler forgets all tasks and comes back when the tasks ``forgotten`` are to land,
+    counted from the first one.
+    """
 
     deadly: tuple[str, ...] = ()
     deaths: int = 10**6
     quarantines: bool = False
     most_keys: int = crew.MOST_KEYS_PER_TASK
+    forgotten: tuple[int, ...] = ()
+    slots: int = 1
+    shipped: int = 0
+    ended: int = 0
+    most_flying: list[int] = field(default_factory=list)
     tasks: list[tuple[str, ...]] = field(default_factory=list)
     flying: deque[tuple[tuple[str, ...], Any, Any]] = field(default_factory=deque)
 
     def threads(self) -> int:
-        return 1
+        return self.slots
 
     def ship(self, job: Any) -> Any:
+        self.shipped += 1
         return job
 
     def submit(self, names: tuple[str, ...], shipped: Any, fork: Any) -> Any:
         task = (names, shipped, fork)
         self.tasks.append(names)
         self.flying.append(task)
+        self.most_flying.append(len(self.flying))
         return id(task[2])
 
     def landed(self) -> Any:
@@ -49,6 +60,10 @@ class Inline:
 
     def outcome(self, task: Any) -> Landing | None:
         names, job, fork = self.last
+        self.ended += 1
+        if self.ended in self.forgotten:
+            self.flying.clear()
+            raise TasksLost
         if self.deaths and set(names) & set(self.deadly):
             self.deaths -= 1
             return None
@@ -172,6 +187,32 @@ def test_keys_that_shared_a_task_with_a_lost_worker_are_all_done(version, team, 
 
     assert {receipt.state for receipt in receipts} == {"done"}
     np.testing.assert_array_equal(rows_of(version.group()), expected(COUNT, run="a"))
+
+
+def test_a_scheduler_that_comes_back_costs_no_key_its_company_and_blames_none(version, team):
+    team.slots, team.forgotten, team.most_keys = 4, (3, 9), 3
+    receipts = carry_out(version, Rows(), retries=0)
+
+    assert [receipt.key for receipt in receipts] == keys(COUNT)
+    assert {receipt.state for receipt in receipts} == {"done"}
+    np.testing.assert_array_equal(rows_of(version.group()), expected(COUNT, run="a"))
+    # At once after either return as many tasks were under way as before, the same ones.
+    full = 2 * team.slots
+    assert team.most_flying.count(full) > len(team.tasks) - 3 * full
+    first = team.tasks[2 : full + 2]
+    assert team.tasks[full + 2 : 2 * full + 2] == first
+    assert team.shipped == 3
+
+
+def test_a_suspect_whose_trial_a_scheduler_forgot_is_tried_alone_again(version, team):
+    # The second task ends its workers, the third is done, the fourth is the trial of the second.
+    team.deadly, team.deaths, team.forgotten = ("key/1",), 1, (4,)
+    receipts = carry_out(version, Rows(), retries=1)
+
+    assert {receipt.state for receipt in receipts} == {"done"}
+    trials = [n for n, names in enumerate(team.tasks) if names == ("key/1",)]
+    assert trials == [1, 3, 4]
+    assert [team.most_flying[n] for n in trials[1:]] == [1, 1]
 
 
 def test_in_quarantine_a_key_leaves_the_others_of_its_task_alone(version, team):
