@@ -9,7 +9,8 @@ they would do most of the work twice. So each holds something that the other can
 Clocks are never compared, since those of two hosts may differ by minutes: who finds the object of
 another driver watches it by a clock of its own. If it changes, its holder lives; if it does not for
 ``NUNATAK_LEASE``, its holder is gone and the object is replaced. A holder that was only cut off or
-stopped finds that out when it renews, and ends before it commits again.
+stopped finds that out when it renews, and ends before the next commit; until it has renewed it may
+commit once more, which harms nothing.
 """
 
 import fcntl
@@ -105,7 +106,7 @@ def held(output: str, *, run_id: str) -> Iterator[Lease]:
     Yields
     ------
     Lease
-        Ask it before anything is committed.
+        Ask it before each commit; it knows what the last renewal found.
 
     Raises
     ------

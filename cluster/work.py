@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "ModelJob", "Outcome", "WorkersLost", "perform", "process"]
 
+# Looked at whenever a task comes back.
 LONGEST_WAIT = 30.0
 # Commits take no more than this share of the time of a run, or are as seldom as LONGEST_WAIT.
 COMMIT_SHARE = 0.05
@@ -44,6 +45,7 @@ def process(
     client: "Workforce | None" = None,
     batch: int = 16,
     retries: int = 1,
+    before_commit: Callable[[], None] | None = None,
     on_receipt: Callable[[Receipt], None] | None = None,
 ) -> list[Receipt]:
     """Carry out ``job`` for every key that is not done, and return the receipts of all keys.
@@ -66,13 +68,17 @@ def process(
         The workers: of Dask, of Ray, or actors of Ray that keep their model between keys; without
         any, keys are carried out in this process.
     batch : int
-        Commit after this many receipts, or when the oldest has waited half a minute: the most
-        that a killed driver has to do again. Where that many come faster than twenty times
-        the last commit took, the commit waits for as long: then that is the most.
+        Commit after this many receipts; where that many come faster than twenty times the last
+        commit took, after as long; and when a task comes back and the oldest receipt has waited
+        half a minute. A killed driver has to do again what was not committed and what is under
+        way, two tasks a thread. Where keys take longer than half a minute, receipts wait for
+        the next key to end.
     retries : int
         How many more times to submit a key that the scheduler gave up because its workers died.
         If they die again, a pool puts the key into quarantine (a failed receipt) and goes on;
         the others end the run.
+    before_commit : callable, optional
+        Called before each commit; what it raises ends the run, and nothing more is committed.
     on_receipt : callable, optional
         Called once for each key that was not done at the start, after its receipt is committed.
 
@@ -87,7 +93,7 @@ def process(
     makes no commit.
     """
     names = list(dict.fromkeys(keys))
-    desk = _Desk(version, batch, on_receipt or _ignore)
+    desk = _Desk(version, batch, before_commit or _agree, on_receipt or _ignore)
     waiting = (name for name in names if desk.is_left(name))
     landings = (
         _here(waiting, job, version)
@@ -108,9 +114,16 @@ def process(
 class _Desk:
     """Collects outcomes of one call of :func:`process` and commits them in batches."""
 
-    def __init__(self, version: Version, batch: int, on_receipt: Callable[[Receipt], None]) -> None:
+    def __init__(
+        self,
+        version: Version,
+        batch: int,
+        before_commit: Callable[[], None],
+        on_receipt: Callable[[Receipt], None],
+    ) -> None:
         self._version = version
         self._batch = batch
+        self._before_commit = before_commit
         self._on_receipt = on_receipt
         self._pending: list[Outcome] = []
         self._oldest = 0.0
@@ -153,6 +166,7 @@ class _Desk:
         """Commit what is kept, and tell of it."""
         if not self._pending:
             return
+        self._before_commit()
         started = time.monotonic()
         taken = self._pending
         self._version.commit(
@@ -210,6 +224,10 @@ def _team(client: "Workforce") -> Workers:
 
 def _done(ledger: Mapping[str, Receipt]) -> frozenset[str]:
     return frozenset(key for key, receipt in ledger.items() if receipt.state == "done")
+
+
+def _agree() -> None:
+    pass
 
 
 def _ignore(receipt: Receipt) -> None:

@@ -172,7 +172,6 @@ def _process(
         with telemetry.progress(len(todo), f"{plan.product}: {stage.name}") as bar:
 
             def report(receipt: Receipt, bar: telemetry.Progress = bar) -> None:
-                output.require()
                 bar.advance(1)
                 watch.take(receipt)
 
@@ -182,6 +181,7 @@ def _process(
                 version=version,
                 client=workforces.of(stage),
                 batch=plan.batch,
+                before_commit=output.require,
                 on_receipt=report,
             )
         receipts = version.receipts()

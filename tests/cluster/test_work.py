@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import zarr
 
-from cluster import dask_cluster
+from cluster import dask_cluster, work
 from cluster.ledger import Receipt
 from cluster.metered_store import WholeChunkError
 from cluster.work import WorkersLost, process
@@ -143,6 +143,23 @@ def test_receipts_are_told_once_each_and_only_when_committed(version):
     assert told == keys(COUNT)
 
 
+def test_who_may_not_commit_any_more_commits_nothing_more(version, monkeypatch):
+    monkeypatch.setattr(work, "COMMIT_SHARE", 1.0)
+    asked = []
+
+    def allowed() -> None:
+        asked.append(len(version.receipts()))
+        if len(asked) > 2:
+            raise PermissionError("taken over")
+
+    with pytest.raises(PermissionError, match="taken over") as caught:
+        process(keys(COUNT), Rows(), version=version, batch=2, before_commit=allowed)
+
+    assert asked[0] == 0
+    assert len(version.receipts()) == asked[2] < COUNT
+    assert "could not be committed" in caught.value.__notes__[0]
+
+
 def test_no_more_than_two_tasks_per_thread_are_under_way(version, client, monkeypatch):
     futures, most = [], []
     submit = client.submit
@@ -176,6 +193,26 @@ def test_a_job_with_large_tables_is_sent_to_the_workers_once(version, client, tm
 
     process(keys(COUNT), job, version=version, client=client)
 
+    np.testing.assert_array_equal(rows_of(version.group()), expected(COUNT, run="a"))
+
+
+def test_a_client_that_loses_its_scheduler_and_finds_it_again_goes_on(
+    version, client, caplog, monkeypatch
+):
+    monkeypatch.setattr(work, "COMMIT_SHARE", 1.0)
+    caplog.set_level(logging.WARNING, logger="cluster.dask_crew")
+    told = []
+
+    def cut(receipt: Receipt) -> None:
+        told.append(receipt.key)
+        if len(told) == 2:
+            client.loop.add_callback(client.scheduler_comm.comm.abort)
+
+    job = Heavy(seconds=0.02)
+    process(keys(COUNT), job, version=version, client=client, batch=2, retries=0, on_receipt=cut)
+
+    assert "is back without its tasks" in caplog.text
+    assert sorted(told) == sorted(keys(COUNT))
     np.testing.assert_array_equal(rows_of(version.group()), expected(COUNT, run="a"))
 
 
