@@ -7,12 +7,13 @@ run to go on: this process may end and look again.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from cluster import kubernetes_driver
+from cluster.following import DEFECT, Patience, contract_status
 from cluster.kubernetes_manifests import (
     DRIVER,
     RUN_FILE,
@@ -23,11 +24,9 @@ from cluster.kubernetes_manifests import (
 )
 from cluster.launch import LaunchError, missing_package
 
-logger = logging.getLogger(__name__)
-
 _LOOK_EVERY = 2.0  # [s]
-_SAID_EVERY = 30.0  # [s]
 _GONE_WITHIN = 120.0  # [s]
+_AFTER_THE_DRIVER = 4
 # Kinds that belong to a run, with what asks for them.
 _RUN_KINDS = (
     ("Deployment", "apps/v1"),
@@ -46,7 +45,7 @@ class Created:
     resumed : bool
         Whether the driver of this run was there and works.
     objects : int
-        How many objects were created or changed.
+        How many objects were created or changed; of a driver that works, those that it lacked.
     """
 
     resumed: bool
@@ -54,9 +53,10 @@ class Created:
 
 
 def create(documents: Sequence[Document], run: str) -> Created:
-    """Create or change the objects of a run, unless its driver works already.
+    """Create or change the objects of a run; if its driver works already, only what it lacks.
 
-    A driver of the same run that has ended is replaced: it resumes what is left.
+    A driver of the same run that has ended is replaced: it resumes what is left. A launch that
+    broke off after the driver is completed.
 
     Parameters
     ----------
@@ -77,12 +77,21 @@ def create(documents: Sequence[Document], run: str) -> Created:
 def follow(namespace: str, run: str, say: Callable[[str], None]) -> int:
     """Hand over what the driver prints until it ends; return its exit status, and end its workers.
 
+    A cluster that does not answer for a while, and pods that go, are waited for.
+
     Parameters
     ----------
     namespace, run : str
         Where, and which.
     say : callable
         Gets each line.
+
+    Raises
+    ------
+    LostSightError
+        The cluster has not answered for ten minutes.
+    LaunchError
+        It refuses, or the driver is gone.
     """
     status: int = _asked(lambda api: _follow(api, namespace, run, say))
     return status
@@ -115,6 +124,11 @@ def _asked(question: Callable[[Any], Awaitable[Any]]) -> Any:
 
     try:
         return asyncio.run(ask())
+    except BrokenPipeError:
+        raise  # nobody reads what we say
+    except kr8s.NotFoundError as error:
+        msg = f"something of the run went while it was looked at ({error}); "
+        raise LaunchError(msg + "the same command looks again") from error
     except (httpx.HTTPError, OSError, kr8s.APITimeoutError, kr8s.ConnectionClosedError) as error:
         msg = f"the Kubernetes cluster does not answer ({error or type(error).__name__}); check "
         msg += "`kubectl get nodes`, and which cluster KUBECONFIG names"
@@ -131,8 +145,9 @@ def _asked(question: Callable[[Any], Awaitable[Any]]) -> Any:
 
 async def _create(api: Any, documents: Sequence[Document], run: str) -> Created:
     namespace = namespace_of(documents)
-    if await _is_working(api, namespace, run):
-        return Created(resumed=True, objects=0)
+    job = await _working(api, namespace, run)
+    if job is not None:
+        return Created(resumed=True, objects=await _complete(api, documents, job))
     await _delete_driver(api, namespace)
     owner: list[Document] = []
     count = 0
@@ -144,13 +159,26 @@ async def _create(api: Any, documents: Sequence[Document], run: str) -> Created:
     return Created(resumed=False, objects=count)
 
 
+async def _complete(api: Any, documents: Sequence[Document], job: Any) -> int:
+    """Create what a driver that works lacks, because its launch broke off; return how much."""
+    count = 0
+    for document in documents:
+        if _order(document) < _AFTER_THE_DRIVER:
+            continue
+        wanted = _object(api, _owned(document, [_reference(job)]))
+        if not await wanted.exists():
+            await wanted.create()
+            count += 1
+    return count
+
+
 def _order(document: Document) -> int:
     """Namespace, what is shared, the run file, the driver, and then what it owns."""
     if document["kind"] == "Namespace":
         return 0
     if not is_of_run(document):
         return 1
-    return {"ConfigMap": 2, "Job": 3}.get(document["kind"], 4)
+    return {"ConfigMap": 2, "Job": 3}.get(document["kind"], _AFTER_THE_DRIVER)
 
 
 def _owned(document: Document, owner: list[Document]) -> Document:
@@ -192,143 +220,80 @@ def _object(api: Any, document: Document) -> Any:
 
 async def _apply(api: Any, document: Document) -> Any:
     """Create an object, or change the one that is there; a namespace that is there stays."""
+    import kr8s
+
     wanted = _object(api, document)
     if not await wanted.exists():
         await wanted.create()
     elif document["kind"] != "Namespace":
-        await wanted.patch(document)
+        try:
+            await wanted.patch(document)
+        except kr8s.NotFoundError:  # what the driver before this one owned is being collected
+            await wanted.create()
     return wanted
 
 
-async def _driver(api: Any, namespace: str) -> Any | None:
-    from kr8s.asyncio.objects import Job
-
-    found = Job({"metadata": {"name": DRIVER, "namespace": namespace}}, api=api)
-    if not await found.exists():
+async def _working(api: Any, namespace: str, run: str) -> Any | None:
+    """Return the driver if it works; another run's is refused."""
+    job = await kubernetes_driver.find(api, namespace)
+    if job is None or kubernetes_driver.ending(job):
         return None
-    await found.refresh()
-    return found
-
-
-async def _is_working(api: Any, namespace: str, run: str) -> bool:
-    job = await _driver(api, namespace)
-    if job is None or _ending(job):
-        return False
     other = job.labels.get(RUN_LABEL, "of unknown name")
     if other != run:
         msg = f"the namespace {namespace} works on the run {other}; wait for it, end it with "
         msg += "--stop and its run file, or give this run a namespace of its own (--namespace)"
         raise LaunchError(msg)
-    return True
-
-
-def _ending(job: Any) -> str:
-    """Return ``Complete`` or ``Failed`` of a job that has ended, or nothing."""
-    status = job.raw.get("status", {})
-    for condition in status.get("conditions", ()):
-        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
-            return str(condition["type"])
-    return ""
+    return job
 
 
 async def _delete_driver(api: Any, namespace: str) -> bool:
     """Delete the driver that has ended, and wait until its name is free."""
-    job = await _driver(api, namespace)
+    import kr8s
+
+    job = await kubernetes_driver.find(api, namespace)
     if job is None:
         return False
-    await job.delete(propagation_policy="Background")
+    with suppress(kr8s.NotFoundError):
+        await job.delete(propagation_policy="Background")
     async with asyncio.timeout(_GONE_WITHIN):
-        while await job.exists():
+        while await kubernetes_driver.find(api, namespace) is not None:
             await asyncio.sleep(_LOOK_EVERY / 4)
     return True
 
 
 async def _follow(api: Any, namespace: str, run: str, say: Callable[[str], None]) -> int:
-    reader = _Reader(api, namespace, say)
+    reader = kubernetes_driver.Reader(api, namespace, say)
+    left = f"the run goes on without us, if it goes on: kubectl -n {namespace} get job,pod; the "
+    patience = Patience("the Kubernetes cluster", left + "same command looks again")
     while True:
-        job = await _driver(api, namespace)
-        if job is None:
-            msg = f"the driver of {run} is gone from the namespace {namespace}: somebody ended it; "
-            raise LaunchError(msg + "the same command resumes what is left")
-        await reader.read(suspended=bool(job.spec.get("suspend", False)))
-        ending = _ending(job)
-        if ending:
-            await _end_workers(api, namespace, run)
-            return reader.status if reader.status is not None else int(ending == "Failed")
+        try:
+            status = await _look(api, namespace, run, reader)
+        except Exception as error:
+            if not kubernetes_driver.unanswered(error):
+                raise
+            patience.lost(error)
+        else:
+            patience.answered()
+            if status is not None:
+                return status
         await asyncio.sleep(_LOOK_EVERY)
 
 
-class _Reader:
-    """Reads what one driver's pods print, one pod after another, each line once."""
-
-    def __init__(self, api: Any, namespace: str, say: Callable[[str], None]) -> None:
-        self.status: int | None = None
-        self._api = api
-        self._namespace = namespace
-        self._say = say
-        self._last: dict[str, str] = {}
-        self._said = ("", -_SAID_EVERY)
-
-    async def read(self, *, suspended: bool) -> None:
-        """Read the newest pod for as long as it prints, or say what it waits for."""
-        pod = await self._newest()
-        if pod is None:
-            self._wait("the queue lets it begin" if suspended else "its pod")
-            return
-        phase = pod.raw.get("status", {}).get("phase", "Pending")
-        if phase == "Pending":
-            self._wait(_reason(pod))
-            return
-        await self._read_lines(pod)
-        await pod.refresh()
-        ended = _terminated(pod)
-        if ended is not None:
-            self.status = ended
-
-    async def _newest(self) -> Any | None:
-        from kr8s.asyncio.objects import Pod
-
-        selector = {"batch.kubernetes.io/job-name": DRIVER}
-        listed = Pod.list(namespace=self._namespace, label_selector=selector, api=self._api)
-        found: list[Any] = [each async for each in listed]
-        return max(found, key=lambda each: each.metadata.creationTimestamp, default=None)
-
-    async def _read_lines(self, pod: Any) -> None:
-        """Print from the line on that came last: a connection may end before the pod does."""
-        last = self._last.get(pod.name, "")
-        async for line in pod.logs(
-            follow=True, timestamps=True, timeout=None, since_time=last or None
-        ):
-            stamp, _, text = line.partition(" ")
-            if stamp > last:
-                self._last[pod.name] = stamp
-                self._say(text)
-
-    def _wait(self, reason: str) -> None:
-        now = asyncio.get_running_loop().time()
-        before, when = self._said
-        if reason != before or now - when >= _SAID_EVERY:
-            self._said = (reason, now)
-            logger.info("kubernetes: the driver waits for %s", reason)
-
-
-def _reason(pod: Any) -> str:
-    """Return why a pod has not begun."""
-    status = pod.raw.get("status", {})
-    for container in status.get("containerStatuses", ()):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
-            return f"its image or settings: {waiting['reason']}: {waiting.get('message', '')}"
-    conditions = [each for each in status.get("conditions", ()) if each.get("status") == "False"]
-    return "a node" + "".join(f": {each['message']}" for each in conditions if each.get("message"))
-
-
-def _terminated(pod: Any) -> int | None:
-    for container in pod.raw.get("status", {}).get("containerStatuses", ()):
-        ended = container.get("state", {}).get("terminated")
-        if ended is not None:
-            return int(ended["exitCode"])
-    return None
+async def _look(api: Any, namespace: str, run: str, reader: kubernetes_driver.Reader) -> int | None:
+    """Read what there is to read; return the exit status of a driver that has ended."""
+    job = await kubernetes_driver.find(api, namespace)
+    if job is None:
+        msg = f"the driver of {run} is gone from the namespace {namespace}: somebody ended it; "
+        raise LaunchError(msg + "the same command resumes what is left")
+    await reader.read(suspended=bool(job.spec.get("suspend", False)))
+    ended = kubernetes_driver.ending(job)
+    if not ended:
+        return None
+    await _end_workers(api, namespace, run)
+    if ended == "Complete":
+        return 0
+    # The last pod may have gone, and taken its status along.
+    return contract_status(reader.status or DEFECT)
 
 
 async def _of_run(api: Any, namespace: str, run: str) -> list[Any]:
@@ -370,7 +335,7 @@ async def _end_workers(api: Any, namespace: str, run: str) -> int:
 async def _stop(api: Any, namespace: str, run: str) -> int:
     from kr8s.asyncio.objects import ConfigMap
 
-    job = await _driver(api, namespace)
+    job = await kubernetes_driver.find(api, namespace)
     if job is not None and job.labels.get(RUN_LABEL) not in {run, None}:
         msg = f"the namespace {namespace} has the run {job.labels.get(RUN_LABEL)}, not {run}; give "
         raise LaunchError(msg + "the run file and the --set of that one")

@@ -71,7 +71,8 @@ def on_kubernetes(request: Request) -> Answer:
 def _kubernetes_status(made: Any, namespace: str, name: str, kubernetes_launch: Any) -> int:
     created = kubernetes_launch.create(made, name)
     if created.resumed:
-        click.echo(f"the driver of {name} works already; following it")
+        lacked = f", created the {created.objects} objects it lacked" if created.objects else ""
+        click.echo(f"the driver of {name} works already{lacked}; following it")
     else:
         click.echo(f"created {created.objects} objects; following the driver of {name}")
     return int(kubernetes_launch.follow(namespace, name, _say))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster import kubernetes_launch, kubernetes_manifests
+from cluster import following, kubernetes_launch, kubernetes_manifests
 from cluster.kubernetes_manifests import Document, Wishes
 from cluster.launch import Count, LaunchError, Size
 from tests.fixtures import kube_api
@@ -230,6 +230,86 @@ def test_the_same_command_looks_again_and_resumes(kube: KubeApi, local: list[Doc
     assert not after.resumed
     assert kube.of("jobs")["nunatak-driver"]["metadata"]["uid"] != first
     assert kube.of("deployments").keys() >= {"nunatak-worker", "nunatak-scheduler"}
+
+
+def test_a_launch_that_broke_off_is_completed(kube: KubeApi, local: list[Document]) -> None:
+    made = _patched(local)
+    kube.refused.add("deployments/nunatak-worker")
+    with pytest.raises(LaunchError, match="deployments is forbidden"):
+        kubernetes_launch.create(made, RUN)
+    kube.refused.clear()
+    uid = kube.of("jobs")["nunatak-driver"]["metadata"]["uid"]
+    before = kube.of("deployments").keys()
+
+    again = kubernetes_launch.create(made, RUN)
+
+    found = kube.of("deployments")
+    assert again.resumed
+    assert again.objects == len(found.keys() - before) > 0
+    assert found.keys() >= {"nunatak-worker", "nunatak-scheduler"}
+    assert found["nunatak-worker"]["metadata"]["ownerReferences"][0]["uid"] == uid
+    assert kube.of("jobs")["nunatak-driver"]["metadata"]["uid"] == uid
+    assert kubernetes_launch.create(made, RUN).objects == 0
+
+
+def test_pods_that_go_are_followed_by_the_next(
+    kube: KubeApi, local: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_launch, "_LOOK_EVERY", 0.05)
+    kubernetes_launch.create(_patched(local), RUN)
+    kube.run_driver("prepare: 1 of 47")
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if len(said) == 1:
+            kube.lose_pod()
+            kube.run_driver("prepare: 2 of 47", name="nunatak-driver-2")
+        else:
+            kube.end_driver(3, name="nunatak-driver-2")
+
+    assert kubernetes_launch.follow("nunatak", RUN, say) == 3
+    assert said == ["prepare: 1 of 47", "prepare: 2 of 47"]
+
+
+def test_a_connection_that_breaks_ends_nothing(
+    kube: KubeApi, local: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_launch, "_LOOK_EVERY", 0.05)
+    kubernetes_launch.create(_patched(local), RUN)
+    kube.run_driver("one")
+    kube.cut_logs, said = 2, []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line == "one":
+            kube.away = 3
+            kube.end_driver(0, "two")
+
+    assert kubernetes_launch.follow("nunatak", RUN, say) == 0
+    assert said == ["one", "two"]
+    assert kube.away == 0
+
+
+def test_a_cluster_that_stays_away_is_given_up_as_resumable(
+    kube: KubeApi, local: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_launch, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(following, "AWAY_WITHIN", 0.1)
+    kubernetes_launch.create(_patched(local), RUN)
+    kube.away = 10**9
+
+    with pytest.raises(following.LostSightError, match=r"has not answered .*the run goes on") as it:
+        kubernetes_launch.follow("nunatak", RUN, print)
+    assert it.value.resumable
+
+
+def test_a_driver_that_was_killed_may_be_resumed(kube: KubeApi, local: list[Document]) -> None:
+    kubernetes_launch.create(_patched(local), RUN)
+    kube.run_driver()
+    kube.end_driver(137)
+
+    assert kubernetes_launch.follow("nunatak", RUN, print) == 130
 
 
 def test_a_namespace_holds_one_run_at_a_time(kube: KubeApi, local: list[Document]) -> None:
