@@ -7,10 +7,7 @@ task, commits keep to their share of the time, a stage begins when the one befor
 second of every worker is put down to one reason, and the largest reason other than the keys' own
 work is the bottleneck.
 
-A million keys on ten thousand workers must not take an hour to simulate. Where there are far more
-tasks than :data:`MOST_LOTS`, several that one worker does in a row are one event: their service
-times are those of all of them, so throughput and waiting stay, and only when exactly a single task
-ends is lost. Towards the end of a stage tasks are single again, so that the last ones are exact.
+What a worker is given is a lot, mostly a single task (:mod:`cluster.simulated_work`).
 """
 
 import math
@@ -20,16 +17,14 @@ from typing import Any
 
 import numpy as np
 import simpy
-from numpy.typing import NDArray
 
-from cluster.crew import MOST_KEYS_PER_TASK, TASK_SECONDS, TASKS_PER_THREAD, TASKS_TO_COME
+from cluster.crew import TASKS_PER_THREAD
 from cluster.prices import Prices
 from cluster.simulated_cores import Cores
+from cluster.simulated_work import Lot, Work, lots_of
 from cluster.unit_costs import UnitCosts
 from cluster.work import COMMIT_SHARE, LONGEST_WAIT
 
-MOST_LOTS = 20_000
-LOTS_PER_WORKER = 4
 _DRIVING_CORES = 4  # of the driver and the scheduler, kept while a run lasts
 _HOUR = 3600.0
 
@@ -42,36 +37,6 @@ REASONS = (KEYS, ENGINE, STORE, LIMIT, SCHEDULER, DRIVER, END, START, LOST)
 
 class SimulationError(ValueError):
     """A run that cannot be simulated."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """Keys of a stage.
-
-    Attributes
-    ----------
-    name : str
-        What people call it.
-    keys : int
-        How many.
-    seconds : tuple of float
-        Samples of the time of a key, without reading and writing [s]; drawn from at random.
-    waiting : float
-        Share of that time that needs no core [1].
-    bytes_read, bytes_written : float
-        Of a key [B].
-    reads, writes : float
-        Requests of a key.
-    """
-
-    name: str
-    keys: int
-    seconds: tuple[float, ...]
-    waiting: float = 0.0
-    bytes_read: float = 0.0
-    bytes_written: float = 0.0
-    reads: float = 0.0
-    writes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,16 +128,6 @@ def simulate(
     return _Run(works, fleet, costs, seed).result(prices)
 
 
-@dataclass(eq=False)
-class _Lot:
-    """Tasks that one worker does in a row; mostly a single one."""
-
-    tasks: int
-    keys: int
-    seconds: float
-    work: Work
-
-
 class _Run:
     """One simulated run."""
 
@@ -247,7 +202,7 @@ class _Run:
         """Submit, take in and commit, as :func:`cluster.work.process` does, stage by stage."""
         engine = self._costs.engine
         for work in self._works:
-            lots = self._cut(work)
+            lots = self._lots_of(work)
             flying = 0
             self._left_to_submit = True
             while True:
@@ -268,7 +223,13 @@ class _Run:
             self._stages.append(self._clock.now)
             self._dry[-1] = (self._dry[-1][0], self._clock.now)
 
-    def _some(self, lots: Iterator[_Lot], room: int) -> Iterator[_Lot]:
+    def _lots_of(self, work: Work) -> Iterator[Lot]:
+        store, moving = self._costs.store, 0.0
+        if not self._cores:
+            moving = (work.reads + work.writes) * store.latency / store.at_once
+        return lots_of(work, self._fleet.workers, self._random, moving=moving)
+
+    def _some(self, lots: Iterator[Lot], room: int) -> Iterator[Lot]:
         for _ in range(room):
             lot = next(lots, None)
             if lot is None:
@@ -278,7 +239,7 @@ class _Run:
             self._lots += 1
             yield lot
 
-    def _take(self, lot: _Lot) -> Generator[Any, Any, None]:
+    def _take(self, lot: Lot) -> Generator[Any, Any, None]:
         """Keep what landed, and commit if it is time."""
         now = self._clock.now
         if not self._pending:
@@ -352,17 +313,17 @@ class _Run:
             spent -= dry
         self._tally[reason] += spent
 
-    def _next(self, number: int) -> Generator[Any, Any, _Lot]:
+    def _next(self, number: int) -> Generator[Any, Any, Lot]:
         """Wait for a task; who is to blame is who has the next one now."""
         if self._queue.items:
-            lot: _Lot = yield self._queue.get()
+            lot: Lot = yield self._queue.get()
             return lot
         reason = SCHEDULER if self._to_schedule.items else DRIVER
         lot = yield from self._waited(number, reason, self._queue.get())
         yield from self._waited(number, ENGINE, self._clock.timeout(self._costs.engine.trip))
         return lot
 
-    def _do(self, number: int, lot: _Lot, death: float) -> Generator[Any, Any, bool]:
+    def _do(self, number: int, lot: Lot, death: float) -> Generator[Any, Any, bool]:
         """Carry out a lot; return whether the worker lives."""
         engine, work = self._costs.engine, lot.work
         overhead = engine.worker_task * lot.tasks + engine.worker_key * lot.keys
@@ -382,7 +343,7 @@ class _Run:
         self._landed.put(lot)
         return True
 
-    def _lost(self, number: int, lot: _Lot, death: float) -> Generator[Any, Any, None]:
+    def _lost(self, number: int, lot: Lot, death: float) -> Generator[Any, Any, None]:
         """Lose the worker and the task it was at; what it had ended before of its lot is kept."""
         self._preempted += 1
         left = max(0.0, death - self._clock.now)
@@ -393,7 +354,7 @@ class _Run:
         lot.seconds -= done
         self._clock.process(self._again(lot))
 
-    def _again(self, lot: _Lot) -> Generator[Any, Any, None]:
+    def _again(self, lot: Lot) -> Generator[Any, Any, None]:
         yield self._clock.timeout(self._costs.nodes.noticed)
         self._to_schedule.put(lot)
 
@@ -414,47 +375,3 @@ class _Run:
         beyond = until - self._clock.now
         if beyond > 0.0:
             yield from self._waited(number, LIMIT, self._clock.timeout(beyond))
-
-    def _cut(self, work: Work) -> Iterator[_Lot]:
-        """Cut a stage into tasks as a crew does, and tasks into lots."""
-        seconds = self._random.choice(np.asarray(work.seconds), size=work.keys)
-        store = self._costs.store
-        moved = (work.reads + work.writes) * store.latency / store.at_once
-        pace = float(seconds.mean()) + (0.0 if self._cores else moved)
-        short = int(TASK_SECONDS / max(pace, TASK_SECONDS / MOST_KEYS_PER_TASK))
-        threads, first = self._fleet.workers, 0
-        most = max(MOST_LOTS, LOTS_PER_WORKER * threads)
-        in_a_row = max(1, math.ceil(work.keys / max(1, short) / most))
-        while first < work.keys:
-            share = (work.keys - first) // (TASKS_TO_COME * threads)
-            keys = max(1, min(short, share))
-            tasks = max(1, min(in_a_row, (work.keys - first) // (2 * threads * keys)))
-            part = seconds[first : first + tasks * keys]
-            yield _Lot(tasks, part.size, float(part.sum()), work)
-            first += tasks * keys
-
-
-def spread(mean: float, *, relative: float, count: int = 1000) -> tuple[float, ...]:
-    """Return quantiles of a log-normal distribution, for keys whose times are not known one by one.
-
-    Parameters
-    ----------
-    mean : float
-        Mean of the times [s].
-    relative : float
-        Standard deviation over mean [1].
-    count : int
-        How many quantiles.
-
-    Examples
-    --------
-    >>> times = spread(2.0, relative=0.5)
-    >>> round(sum(times) / len(times), 2)
-    2.0
-    """
-    from scipy.special import ndtri
-
-    sigma = math.sqrt(math.log1p(relative**2))
-    steps = (np.arange(count) + 0.5) / count
-    drawn: NDArray[np.float64] = np.exp(sigma * ndtri(steps))
-    return tuple((mean * drawn / drawn.mean()).tolist())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cluster.ledger import Receipt, ReceiptError
 
 if TYPE_CHECKING:
-    from cluster.simulation import Work
+    from cluster.simulated_work import Work
     from pipelines.lifecycle import Plan
 
 SPREAD = 0.5
@@ -37,7 +37,7 @@ def works(plan: Plan, times: Mapping[str, Sequence[float]] | None = None) -> lis
         Seconds of keys of a stage in a finished run (:func:`times_of`); for other stages the
         plan's own figure, spread log-normally by :data:`SPREAD`.
     """
-    from cluster.simulation import Work, spread
+    from cluster.simulated_work import Work, spread
 
     known = times or {}
     expected = {stage.name: len(stage.keys) * stage.seconds_per_task for stage in plan.stages}

@@ -16,7 +16,8 @@ import zarr
 from cluster import dask_cluster
 from cluster.ledger import Receipt
 from cluster.prices import Prices
-from cluster.simulation import Fleet, Work, simulate
+from cluster.simulated_work import Work
+from cluster.simulation import Fleet, simulate
 from cluster.unit_costs import UnitCosts
 from cluster.work import process
 from tests.benchmarks import scaling_costs, scaling_sides

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import simpy
 
-from cluster import simulation, unit_costs
+from cluster import simulated_work, unit_costs
 from cluster.prices import Prices
 from cluster.simulated_cores import Cores
-from cluster.simulation import Fleet, SimulationError, Work, simulate, spread
+from cluster.simulated_work import Work, spread
+from cluster.simulation import Fleet, SimulationError, simulate
 from cluster.unit_costs import CostsError, Engine, Nodes, Store, UnitCosts
 
 FREE = Engine(0, 0, 0, 0, 0, 0, 0, 0)
@@ -145,7 +146,7 @@ class TestRun:
         costs = UnitCosts(nodes=nodes)
         work = Work("w", 12_000, spread(2.0, relative=0.5), reads=4.0, writes=4.0, bytes_read=5e6)
         exact = run(work, 40, costs, spot=True)
-        monkeypatch.setattr(simulation, "MOST_LOTS", 1000)
+        monkeypatch.setattr(simulated_work, "MOST_LOTS", 1000)
         coarse = run(work, 40, costs, spot=True)
 
         assert coarse.lots < exact.lots / 5
