@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cluster import ray_token
+from cluster.following import DEFECT, LostSightError, Patience, contract_status
 from cluster.launch import LaunchError
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ PASSED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "NUNATAK_LOG",
 _PREFERRED = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _EXIT = re.compile(r"exit code (\d+)")
 _LOOK_EVERY = 1.0  # [s]
-_DEFECT = 1
+# What Ray's client raises of an answer 404 is a RuntimeError with these words.
+_UNKNOWN = "status code 404"
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,14 @@ def carry_out(address: str, submission: Submission, say: Callable[[str], None]) 
     ------
     LaunchError
         Ray does not answer, or demands another token.
+    LostSightError
+        Ray has not answered for ten minutes while the job was followed, or lost it.
     """
-    client = _client(address)
-    job, found = _submitted(client, submission)
+    with _refusals_in_words(address):
+        client = _client(address)
+        job, found = _submitted(client, submission)
     say(f"ray: {'following' if found else 'submitted'} the job {job}")
-    asyncio.run(_follow(client, job, say))
-    return exit_status(client.get_job_info(job))
+    return exit_status(asyncio.run(_follow(client, job, say)))
 
 
 def exit_status(info: "JobDetails") -> int:
@@ -110,9 +114,9 @@ def exit_status(info: "JobDetails") -> int:
     code = info.driver_exit_code
     if code is None:
         match = _EXIT.search(info.message or "")
-        code = int(match[1]) if match else _DEFECT
+        code = int(match[1]) if match else DEFECT
     logger.info("ray: the job ended as %s: %s", info.status, info.message)
-    return int(code) or _DEFECT
+    return contract_status(int(code) or DEFECT)
 
 
 def _client(address: str) -> "JobSubmissionClient":
@@ -120,10 +124,16 @@ def _client(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
     ray_token.read_from_environment()
+    with _without_addresses():
+        return JobSubmissionClient(address)
+
+
+@contextmanager
+def _refusals_in_words(address: str) -> Iterator[None]:
+    """Tell what Ray's client raises of an answer, or of none."""
     try:
-        with _without_addresses():
-            return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError, OSError) as error:
+        yield
+    except (RuntimeError, OSError) as error:
         ray_token.require_not_refused(address, str(error))
         msg = f"{address}: {error}; expected the job server of a Ray cluster there (its dashboard, "
         raise LaunchError(msg + "port 8265)") from error
@@ -164,20 +174,80 @@ def _is_of(job: "JobDetails", name: str) -> bool:
     return bool((job.metadata or {}).get("nunatak.run") == name and job.submission_id)
 
 
-async def _follow(client: "JobSubmissionClient", job: str, say: Callable[[str], None]) -> None:
-    """Hand over the log until the job has ended, also if a connection ends before."""
-    told, held = 0, ""
+async def _follow(
+    client: "JobSubmissionClient", job: str, say: Callable[[str], None]
+) -> "JobDetails":
+    """Hand over the log until the job has ended, and return what became of it.
+
+    The log is one answer that lasts as long as the job, and whatever lies between may cut it.
+    """
+    log = _Log(client, job, say)
+    left = f"the job {job} goes on without us; the same command follows it"
+    patience = Patience("the job server of Ray", left)
     while True:
-        seen = 0
-        async for part in client.tail_job_logs(job):
-            held += part[max(0, told - seen) :]
-            seen += len(part)
-            told = max(told, seen)
-            *lines, held = held.split("\n")
-            for line in lines:
-                say(line)
-        if client.get_job_status(job).is_terminal():
-            break
+        whole = await log.read()
+        info = _looked_at(client, job, patience)
+        if info is not None and info.status.is_terminal():
+            if not whole:
+                await log.read()
+            log.end()
+            return info
         await asyncio.sleep(_LOOK_EVERY)
-    if held:
-        say(held)
+
+
+def _looked_at(client: "JobSubmissionClient", job: str, patience: Patience) -> "JobDetails | None":
+    """Return a job as it is now, or None where Ray does not answer.
+
+    Raises
+    ------
+    LaunchError
+        Ray knows no such job any more: its head was started anew.
+    """
+    try:
+        info = client.get_job_info(job)
+    except (OSError, RuntimeError) as error:
+        if _UNKNOWN in str(error):
+            msg = f"Ray knows the job {job} no more: its head was started anew, and the job ended "
+            raise LostSightError(msg + "with it; the same command resumes what is left") from error
+        patience.lost(error)
+        return None
+    patience.answered()
+    return info
+
+
+class _Log:
+    """The log of a job: each line is said once, however often it is read from its beginning."""
+
+    def __init__(self, client: "JobSubmissionClient", job: str, say: Callable[[str], None]) -> None:
+        self._client = client
+        self._job = job
+        self._say = say
+        self._told = 0
+        self._held = ""
+
+    async def read(self) -> bool:
+        """Say what is new; return whether the log was read to its end."""
+        import aiohttp
+
+        seen = 0
+        parts = aiter(self._client.tail_job_logs(self._job))
+        while True:
+            try:
+                part = await anext(parts)
+            except StopAsyncIteration:
+                return True
+            except (aiohttp.ClientError, OSError, RuntimeError) as error:
+                logger.debug("ray: the log of %s broke off: %s", self._job, error)
+                return False
+            self._held += part[max(0, self._told - seen) :]
+            seen += len(part)
+            self._told = max(self._told, seen)
+            *lines, self._held = self._held.split("\n")
+            for line in lines:
+                self._say(line)
+
+    def end(self) -> None:
+        """Say what has no end of line."""
+        if self._held:
+            self._say(self._held)
+            self._held = ""
