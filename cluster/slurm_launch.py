@@ -27,6 +27,8 @@ COMMANDS = ("sbatch", "scancel", "squeue")
 _SAID_EVERY = 30.0  # [s]
 _LOOK_EVERY = 1.0  # [s]
 _MIB = 2**20
+# What squeue says, and exits with 1, when it has forgotten the only jobs that it was asked for.
+_NO_SUCH_JOB = "Invalid job id"
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,14 @@ def require_accepted(script: str) -> None:
 
 
 def states(identifiers: list[str]) -> list[str]:
-    """Return the states of those jobs that Slurm still knows, such as ``PENDING``."""
+    """Return the states of those jobs that Slurm still knows, such as ``PENDING``.
+
+    A controller that is too busy to answer has not ended them.
+    """
     command = ["squeue", "--noheader", "--format=%T", f"--jobs={','.join(identifiers)}"]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if asked.returncode and _NO_SUCH_JOB not in asked.stderr:
+        return [f"unknown ({asked.stderr.strip()})"]
     return asked.stdout.split()
 
 

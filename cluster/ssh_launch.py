@@ -1,9 +1,8 @@
-"""Dask and Ray on machines that SSH reaches, for as long as one command lasts.
+"""Dask on machines that SSH reaches, for as long as one command lasts.
 
 The first host has the scheduler, and every host has workers: distributed's ``SSHCluster`` starts
-both. Where a plan has actors, ``ray start`` runs beside them over a connection of its own. Users,
-ports and keys are those of SSH's own configuration. Nothing of ours is left when the block ends:
-processes end with their connection.
+both. Users, ports and keys are those of SSH's own configuration. Scheduler and workers end when the
+block does; after ``kill -9`` of this process they stay on their hosts.
 """
 
 import json
@@ -12,12 +11,12 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import certificates, dask_cluster, settings
+from cluster import address, certificates, dask_cluster, settings
 from cluster.launch import LaunchError, Size, missing_package
 
 logger = logging.getLogger(__name__)
@@ -222,10 +221,30 @@ def _described(name: str, address: str, said: Mapping[str, Any]) -> Host:
 def marked(path: str) -> Iterator[str]:
     """Yield the path of an empty file near ``path``; a host that sees it has the same disk.
 
-    The file lies in the nearest folder that there is, and is removed again.
+    The file lies in the nearest folder that there is, and is removed again. What there is and may
+    only be read stands for itself.
+
+    Parameters
+    ----------
+    path : str
+        A path or a ``file:`` address.
+
+    Raises
+    ------
+    OSError
+        Nothing is there yet, and the folder that would hold it may not be written.
     """
-    here = Path(path)
+    wanted = Path(address.parse(path).path)
+    here = wanted
     while not here.is_dir() and here != here.parent:
         here = here.parent
-    with tempfile.NamedTemporaryFile(prefix=".nunatak-seen-", dir=here) as file:
-        yield file.name
+    with ExitStack() as stack:
+        try:
+            seen = stack.enter_context(
+                tempfile.NamedTemporaryFile(prefix=".nunatak-seen-", dir=here)
+            ).name
+        except OSError:
+            if not wanted.exists():
+                raise
+            seen = str(wanted)
+        yield seen

@@ -13,6 +13,7 @@ from cluster.slurm_launch import Jobs
 from tests.fixtures import interrupted_job, slurm_here
 
 GIB = 2**30
+BUSY = "slurm_load_jobs error: Unable to contact slurm controller"
 
 
 @pytest.fixture
@@ -92,6 +93,22 @@ def test_jobs_that_end_before_they_work_are_said(slurm: Path, tmp_path: Path) ->
         pass
     printed = "".join(each.read_text() for each in (tmp_path / "logs").iterdir())
     assert "/no/python" in printed
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (BUSY, [f"unknown ({BUSY})"]),
+        ("slurm_load_jobs error: Invalid job id specified", []),
+    ],
+)
+def test_a_controller_that_does_not_answer_has_ended_no_job(
+    slurm: Path, said: str, expected: list[str]
+) -> None:
+    squeue = slurm / "bin" / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+
+    assert slurm_launch.states(["1", "2"]) == expected
 
 
 def test_a_machine_without_slurm_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Workers on hosts that SSH reaches: a real server, real processes, the same numbers."""
 
+import errno
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +73,25 @@ def test_what_hosts_cannot_see_is_said(server: SshHere, tmp_path: Path) -> None:
         assert Path(mark).parent == tmp_path
         ssh_launch.look(reach(server), [mark])
     assert not Path(mark).exists()
+
+
+def test_an_address_of_a_file_is_marked_where_it_points(tmp_path: Path) -> None:
+    with ssh_launch.marked((tmp_path / "a b" / "out").as_uri()) as mark:
+        assert Path(mark).parent == tmp_path
+        assert Path(mark).is_file()
+
+
+def test_what_may_only_be_read_stands_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refused)  # root may write everywhere
+    with ssh_launch.marked(str(tmp_path)) as mark:
+        assert mark == str(tmp_path)
+    with pytest.raises(PermissionError), ssh_launch.marked(str(tmp_path / "out")):
+        pass
 
 
 def test_refusals_say_which_host_and_why(server: SshHere, tmp_path: Path) -> None:
