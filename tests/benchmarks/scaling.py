@@ -6,58 +6,77 @@ Each side carries out the same small keys with two workers (:mod:`tests.benchmar
 ``dask-map`` is ``client.map`` against ours on Dask, ``ray-map`` remote functions against ours on
 Ray; ``process-pool`` is the standard library's, beside both. Times are of the whole machine's
 processor in our process tree, since all sides keep both cores busy and others may use them too;
-wall-clock times stand beside. ``--curve`` adds 100 to 100,000 keys. ``--costs`` writes the unit
-costs that ``nunatak simulate`` reads.
+wall-clock times stand beside. ``--curve`` runs 100 to 100,000 keys instead
+(:mod:`tests.benchmarks.scaling_curve`). ``--costs`` writes the unit costs that ``nunatak simulate``
+reads.
 """
 
 import argparse
+import functools
 import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cluster import dask_cluster, ray_cluster
+from tests.benchmarks import scaling_curve
 from tests.benchmarks import scaling_sides as sides
 from tests.benchmarks.statement import peak_rss_mib
 from tests.fixtures.products import expected
 
 KEYS = 10_000
-CURVE = (100, 1000, 10_000, 100_000)
+SIDES = ("ours on dask", "dask-map", "ours on ray", "ray-map", "process-pool")
 PEERS = {"dask-map": "ours on dask", "ray-map": "ours on ray"}
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Time of one run: wall clock and processor of the whole tree [s]."""
-
-    wall: float
-    cpu: float
-
-
 def main() -> None:
-    """Compare the sides on the same keys."""
+    """Compare the sides on the same keys, or draw their curve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="600 keys, one run of each")
-    parser.add_argument("--curve", action="store_true", help="100 to 100,000 keys, ours and map")
+    parser.add_argument("--curve", action="store_true", help="100 to 100,000 keys instead")
+    parser.add_argument("--engines", nargs="+", choices=scaling_curve.ENGINES, help="of the curve")
+    parser.add_argument("--sizes", nargs="+", type=int, help="keys of the curve's points")
+    parser.add_argument("--points", type=Path, help="JSON to which the curve's points are added")
+    parser.add_argument("--figure", type=Path, help="PNG of the curve")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--keys", type=int, default=KEYS)
     parser.add_argument("--costs", type=Path, help="write unit costs for `nunatak simulate`")
     asked = parser.parse_args()
+    if asked.curve:
+        curve(asked)
+    else:
+        compare(asked)
+
+
+def curve(asked: argparse.Namespace) -> None:
+    """Measure the points asked for, one engine after the other, and draw all there are."""
+    found = scaling_curve.Curve(asked.points)
+    engines, sizes = asked.engines or scaling_curve.ENGINES, asked.sizes or scaling_curve.SIZES
+    with tempfile.TemporaryDirectory() as folder:
+        error = scaling_curve.measure(found, list(engines), sizes, Path(folder))
+    print(found.table())
+    if asked.figure:
+        scaling_curve.draw(found, asked.figure)
+    stated = {"benchmark": "scaling-curve", "max_relative_error": error}
+    print(json.dumps(stated | {"points": [vars(each) for each in found.points]}), flush=True)
+    if error:
+        raise SystemExit(1)
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """Compare all sides on the same number of keys."""
     count, runs = (600, 1) if asked.quick else (asked.keys, asked.runs)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         started = first_results(stack, Path(folder))
         bench = Bench(Path(folder), started.pop("client"), started.pop("cluster"))
         spent, error = bench.compared(count, runs)
         more: dict[str, Any] = {"first_result_seconds": started}
-        if asked.curve:
-            more["curve_ms_per_key"] = bench.curve()
         tell(spent, count, error, more)
         if asked.costs:
             from tests.benchmarks import scaling_costs
@@ -89,80 +108,42 @@ class Bench:
         self.client = client
         self._cluster = cluster
 
-    def sides(self, count: int) -> Mapping[str, Callable[[], Callable[[], Any]]]:
+    def prepared(self, count: int) -> Mapping[str, Callable[[], Callable[[], Any]]]:
         """Return what prepares each side and gives the run of it, to be timed."""
-
-        def ours(workforce: Any) -> Callable[[], Any]:
-            version = sides.version_of(self._folder, count)
-
-            def run() -> Any:
-                sides.ours(workforce, version, count)
-                return version.group
-
-            return run
-
-        def theirs(work: Callable[[str], None]) -> Callable[[], Any]:
-            path = sides.plain_store(self._folder, count)
-
-            def run() -> Any:
-                work(path)
-                return lambda: sides.zarr.open_group(path, mode="r")
-
-            return run
-
+        workforces = dict.fromkeys(SIDES) | {
+            "ours on dask": self.client, "dask-map": self.client, "ours on ray": self._cluster,
+        }  # fmt: skip
         return {
-            "ours on dask": lambda: ours(self.client),
-            "dask-map": lambda: theirs(lambda path: sides.dask_map(self.client, path, count)),
-            "ours on ray": lambda: ours(self._cluster),
-            "ray-map": lambda: theirs(lambda path: sides.ray_map(path, count)),
-            "process-pool": lambda: theirs(lambda path: sides.process_pool(path, count)),
+            name: functools.partial(sides.prepared, name, workforces[name], self._folder, count)
+            for name in SIDES
         }
 
-    def compared(self, count: int, runs: int) -> tuple[dict[str, list[Spent]], float]:
+    def compared(self, count: int, runs: int) -> tuple[dict[str, list[sides.Spent]], float]:
         """Time all sides in turn, and compare what they wrote with the truth."""
         self._warmed()
-        spent: dict[str, list[Spent]] = {}
+        spent: dict[str, list[sides.Spent]] = {}
         truth, error = expected(count, run="a"), 0.0
         for _ in range(runs):
-            for name, prepared in self.sides(count).items():
-                taken, written = timed(prepared())
+            for name, prepared in self.prepared(count).items():
+                taken, written = sides.timed(prepared())
                 spent.setdefault(name, []).append(taken)
                 found = sides.stored(written(), count)
                 error = max(error, float(np.nan_to_num(np.abs(found - truth), nan=9e9).max()))
         return spent, error
 
-    def curve(self) -> dict[str, dict[str, float]]:
-        """Return milliseconds of processor time for a key, by side and number of keys."""
-        found: dict[str, dict[str, float]] = {}
-        for count in CURVE:
-            for name, prepared in self.sides(count).items():
-                taken, _ = timed(prepared())
-                found.setdefault(name, {})[str(count)] = round(1e3 * taken.cpu / count, 3)
-                print(f"{count:7d} keys  {name:13} {1e3 * taken.cpu / count:8.3f} ms a key", end="")
-                print(f"  ({1e3 * taken.wall / count:.3f} ms wall)", flush=True)
-        return found
-
     def _warmed(self) -> None:
         """Let every worker import what it needs."""
-        for name, prepared in self.sides(40).items():
+        for name, prepared in self.prepared(40).items():
             if name != "process-pool":
                 prepared()()
 
 
-def timed(run: Callable[[], Any]) -> tuple[Spent, Any]:
-    """Run once; return the times and what the run returned."""
-    before, begun = sides.processor_times(), time.perf_counter()
-    written = run()
-    wall = time.perf_counter() - begun
-    return Spent(wall, sides.processor_seconds(before, sides.processor_times())), written
-
-
 def tell(
-    spent: Mapping[str, list[Spent]], count: int, error: float, more: Mapping[str, Any]
+    spent: Mapping[str, list[sides.Spent]], count: int, error: float, more: Mapping[str, Any]
 ) -> None:
     """Print the table, then the line of JSON."""
     middle = {
-        name: Spent(
+        name: sides.Spent(
             statistics.median(each.wall for each in runs),
             statistics.median(each.cpu for each in runs),
         )

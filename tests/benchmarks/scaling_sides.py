@@ -9,6 +9,9 @@ import concurrent.futures
 import multiprocessing
 import os
 import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,14 @@ from cluster.zarr_sink import Repository
 from tests.fixtures.products import Rows, Template, keys, row
 
 WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Time of one run: wall clock and processor of the whole tree [s]."""
+
+    wall: float
+    cpu: float
 
 
 def write_row(number: int, path: str) -> int:
@@ -71,6 +82,38 @@ def process_pool(path: str, count: int) -> None:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
         list(pool.map(write_row, range(count), [path] * count))
+
+
+def prepared(name: str, workforce: Any, folder: Path, count: int) -> Callable[[], Any]:
+    """Prepare a side; return the run of it, to be timed, which returns what reads the result."""
+    if name.startswith("ours"):
+        version = version_of(folder, count)
+
+        def our_run() -> Any:
+            ours(workforce, version, count)
+            return version.group
+
+        return our_run
+    path = plain_store(folder, count)
+    works = {
+        "dask-map": lambda: dask_map(workforce, path, count),
+        "ray-map": lambda: ray_map(path, count),
+        "process-pool": lambda: process_pool(path, count),
+    }
+
+    def their_run() -> Any:
+        works[name]()
+        return lambda: zarr.open_group(path, mode="r")
+
+    return their_run
+
+
+def timed(run: Callable[[], Any]) -> tuple[Spent, Any]:
+    """Run once; return the times and what the run returned."""
+    before, begun = processor_times(), time.perf_counter()
+    written = run()
+    wall = time.perf_counter() - begun
+    return Spent(wall, processor_seconds(before, processor_times())), written
 
 
 def stored(group: zarr.Group, count: int) -> NDArray[np.float64]:
