@@ -25,6 +25,8 @@ _FIELD_OF_CONTAINER = (
     ("readOnlyRootFilesystem", True),
     ("capabilities", {"drop": ["ALL"]}),
 )
+IMAGES = {"nunatak": "cpu", "nunatak-gpu": "gpu", "nunatak-store": "store"}
+"""Names of images with the targets of infra/images/Dockerfile that they are built from."""
 _SECRET_NAME = re.compile(
     r"(SECRET|PASSWORD|PASSWD|TOKEN|ACCESS_KEY|API_KEY|PRIVATE_KEY)", re.IGNORECASE
 )
@@ -47,11 +49,16 @@ def quantity(text: Any) -> Decimal:
 
 
 def images(manifests: Manifests) -> Iterator[str]:
-    """Every image has a tag or a digest, and none that moves."""
+    """Every image is one that is built here, with a tag or a digest, and none that moves."""
     for pod in manifests.pods:
         for container in pod.containers:
             image = str(container.get("image", ""))
-            tag = image.rpartition("/")[2].partition(":")[2]
+            name, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+            if name not in IMAGES:
+                yield (
+                    f"{pod}: the image of {container['name']} is {image!r}; expected one of "
+                    f"{', '.join(IMAGES)}, which infra/images builds"
+                )
             if "@sha256:" not in image and tag in {"", "latest"}:
                 yield (
                     f"{pod}: the image of {container['name']} is {image!r}; expected a tag other "

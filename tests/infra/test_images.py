@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.infra.rendering import KUBERNETES
+from tests.infra.rules_pods import IMAGES
 
 INFRA = KUBERNETES.parent
 DOCKERFILE = (INFRA / "images" / "Dockerfile").read_text()
@@ -53,6 +54,10 @@ def gpu(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModuleType, object]:
     folder = tmp_path_factory.mktemp("image")
     build = building.Build(folder, {"BASE": BASE, "TORCH_SPEC": "torch==2.13.0"}, quick=True)
     return build, build.run(building.wanted(STEPS, "gpu"))
+
+
+def test_each_image_that_manifests_may_name_is_a_target():
+    assert set(IMAGES.values()) <= {s.text.split(" AS ")[1] for s in STEPS if s.keyword == "FROM"}
 
 
 def test_the_steps_give_an_image_that_is_healthy_and_answers(gpu):

@@ -63,6 +63,7 @@ BROKEN: list[tuple[str, str, Callable[[Documents], Any], str]] = [
     ("images", AWS, lambda d: container(d).update(image="nunatak"), "expected a tag"),
     ("images", AWS, lambda d: container(d).update(image="a/b:latest"), "other than latest"),
     ("images", AWS, lambda d: container(d).pop("image"), "expected a tag"),
+    ("images", AWS, lambda d: container(d).update(image="a/nunatakk:1"), "infra/images builds"),
     (
         "ports",
         AWS,
