@@ -15,10 +15,11 @@ import ray
 import yaml
 from prometheus_client import generate_latest
 
-from cluster import metrics
+from cluster import kubernetes_manifests, metrics
 from cluster.prices import Prices
 from cluster.run_tally import RunFacts, RunTally, StageFacts
 from tests.infra import engine_metrics
+from tests.infra.rendering import OVERLAYS, documents
 
 FOLDER = Path(__file__).parents[2] / "infra" / "observability"
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
@@ -248,6 +249,35 @@ def test_the_jobs_that_queries_name_are_scraped() -> None:
     assert named <= jobs
     for name in config["rule_files"]:
         assert (FOLDER / name).is_file()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_in_a_cluster_every_pod_of_ours_is_scraped_where_it_listens(overlay: str) -> None:
+    listed = documents(overlay)
+    for pod in [each for document in listed for each in kubernetes_manifests.pods(document)]:
+        metadata, containers = pod["metadata"], pod["spec"]["containers"]
+        if metadata["labels"][kubernetes_manifests.COMPONENT] == "object-store":
+            continue
+        listening = {p["containerPort"] for c in containers for p in c.get("ports", ())}
+        assert metadata["annotations"]["prometheus.io/scrape"] == "true"
+        assert int(metadata["annotations"]["prometheus.io/port"]) in listening
+
+
+def test_in_a_cluster_jobs_have_the_names_that_queries_ask_for() -> None:
+    (config,) = yaml.safe_load((FOLDER / "kubernetes.yml").read_text())["scrape_configs"]
+    keep, address, job = config["relabel_configs"]
+    pod = "__meta_kubernetes_pod_"
+    assert keep["source_labels"] == [f"{pod}annotation_prometheus_io_scrape"]
+    assert address["source_labels"] == ["__address__", f"{pod}annotation_prometheus_io_port"]
+    for given in ("10.0.0.7:8789;8788", "10.0.0.7;8788"):
+        match = re.fullmatch(address["regex"], given)  # Prometheus anchors at both ends
+        assert match is not None
+        assert match.expand(address["replacement"].replace("$", "\\")) == "10.0.0.7:8788"
+    component = re.sub(r"[^a-zA-Z0-9_]", "_", kubernetes_manifests.COMPONENT)
+    assert job["source_labels"] == [f"{pod}label_{component}"]
+    named = set(re.findall(r'job="([^"]+)"', " ".join(text for _, text in expressions())))
+    made = {job["replacement"].replace("$1", each) for each in kubernetes_manifests.OF_A_RUN}
+    assert named <= made
 
 
 def test_prometheus_itself_accepts_the_configuration_and_the_rules() -> None:
