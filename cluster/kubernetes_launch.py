@@ -27,6 +27,7 @@ from cluster.launch import LaunchError, missing_package
 _LOOK_EVERY = 2.0  # [s]
 _GONE_WITHIN = 120.0  # [s]
 _AFTER_THE_DRIVER = 4
+_STARTED_AT_ONCE = ("Deployment", "DaskCluster")
 # Kinds that belong to a run, with what asks for them.
 _RUN_KINDS = (
     ("Deployment", "apps/v1"),
@@ -141,6 +142,16 @@ def _asked(question: Callable[[Any], Awaitable[Any]]) -> Any:
             raise
         msg = f"no Kubernetes cluster is named ({error}); set KUBECONFIG, or log in to one"
         raise LaunchError(msg) from error
+
+
+def notes(documents: Sequence[Document]) -> tuple[str, ...]:
+    """Return what is worth knowing before these objects are created."""
+    driver = next((each for each in documents if each["kind"] == "Job"), None)
+    workers = [each for each in documents if each["kind"] in _STARTED_AT_ONCE and is_of_run(each)]
+    if driver is None or not driver["spec"].get("suspend") or not workers:
+        return ()
+    said = "the driver waits for its queue, and Dask's workers do not: they are paid while it waits"
+    return (said,)
 
 
 async def _create(api: Any, documents: Sequence[Document], run: str) -> Created:

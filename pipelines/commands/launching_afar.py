@@ -54,6 +54,7 @@ def on_kubernetes(request: Request) -> Answer:
         f"kubernetes: namespace {namespace}, overlay {folder.name}, run {name}",
         kubernetes_manifests.pieces(made),
         expected_seconds(works, **counts),
+        kubernetes_launch.notes(made),
     )
     facts = {**launching.say(told), "run": name, "namespace": namespace}
     if options.dry_run:

@@ -117,6 +117,15 @@ def test_the_pods_are_counted_as_the_manifests_ask(local: list[Document]) -> Non
     assert "Ray head" not in pieces
 
 
+def test_workers_that_do_not_wait_for_the_queue_are_said(
+    overlays: Path, local: list[Document]
+) -> None:
+    (said,) = kubernetes_launch.notes(_patched(kubernetes_manifests.rendered(overlays / "aws")))
+
+    assert "are paid while it waits" in said
+    assert kubernetes_launch.notes(_patched(local)) == ()
+
+
 def _patched(documents: list[Document], **changes: Any) -> list[Document]:
     return kubernetes_manifests.patched(documents, wishes(**changes))
 
