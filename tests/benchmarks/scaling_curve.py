@@ -163,9 +163,17 @@ def draw(curve: Curve, path: Path) -> None:
         for name, line in curve.medians().items():
             colour, style = LINES[name]
             values = [getattr(point, what) for point in line.values()]
-            axes.loglog(
-                list(line), values, style, color=colour, marker="o", markersize=3, label=name
+            axes.semilogx(
+                list(line),
+                values,
+                style,
+                color=colour,
+                marker="o",
+                markersize=2.5,
+                linewidth=1.2,
+                label=name,
             )
+        axes.set_ylim(0.0, None)
         axes.set_xlabel("keys")
         axes.set_ylabel("time of a key [ms]")
         canvas.tidy(axes)
@@ -178,5 +186,8 @@ def draw(curve: Curve, path: Path) -> None:
     )
     right.set_ylabel("dollars for a million keys", fontsize=8.5)
     right.tick_params(which="both", labelsize=7.5)
-    panels[1].legend(fontsize=7, frameon=False)
+    made.legend(
+        *panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=5,
+        fontsize=7, frameon=False, handlelength=3.0,
+    )  # fmt: skip
     path.write_bytes(canvas.png(made))

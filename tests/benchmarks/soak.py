@@ -6,7 +6,7 @@ Every few seconds one worker process, drawn at random among those at work, gets 
 only one is at work: a slow machine would be killed faster than it starts processes). Afterwards
 the store is read with Icechunk and Zarr alone, without a line of ours: each key must have exactly
 one receipt in the history of commits, and each chunk must be there and hold the numbers that follow
-from its key. The memory of the driver is sampled all the while.
+from its key. The memory of the driver is sampled all the while, and may grow by so much a key.
 """
 
 import argparse
@@ -39,6 +39,12 @@ from tests.fixtures.products import Rows, Template, keys, row
 WORKERS = 3
 SAMPLE_SECONDS = 0.5
 MIB = 2**20
+# So much may the driver's memory grow for a key: half as much again as was measured (4.3 KiB on
+# Dask, 3.3 KiB on Ray). It holds the key's receipt, and Icechunk caches the lists of chunks.
+MOST_GROWTH_PER_KEY = 6.5 / 1024
+# And so much whatever the number of keys: libraries loaded late, threads, memory not given back
+# (1.4 MiB were seen with 240 keys).
+GROWTH_OF_ITS_OWN = 12.0
 
 
 @dataclass
@@ -59,14 +65,21 @@ class Course:
     kills: list[float] = field(default_factory=list)
 
     def growth(self) -> float:
-        """Return by how much memory grew over the last three quarters of the keys [MiB].
+        """Return by how much memory grew from the second quarter of the keys to the last [MiB].
 
-        The first quarter loads libraries and fills caches that have a limit.
+        These are half of the keys apart. The first quarter loads libraries and fills caches that
+        have a limit. Where a commit leaps over the second quarter, what comes next stands for it.
         """
         memory, done = np.asarray(self.memory), np.asarray(self.done)
         early = memory[(done >= done[-1] / 4) & (done < done[-1] / 2)]
+        if not early.size:
+            early = memory[done >= done[-1] / 4][:1]
         late = memory[done >= 3 * done[-1] / 4]
-        return float(np.median(late) - np.median(early)) if early.size and late.size else 0.0
+        return float(np.median(late) - np.median(early))
+
+    def allowed(self) -> float:
+        """Return by how much it may have grown [MiB]."""
+        return GROWTH_OF_ITS_OWN + MOST_GROWTH_PER_KEY * self.done[-1] / 2
 
 
 @dataclass(frozen=True)
@@ -88,10 +101,22 @@ class Found:
     chunks_wrong: int
     commits: int
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing was lost and nothing is there twice."""
-        return not (self.lost or self.double or self.chunks_lost or self.chunks_wrong)
+
+def faults(course: Course, found: Found) -> list[str]:
+    """Return in words what is not as it must be."""
+    said = [
+        f"{count} {name.replace('_', ' ')}"
+        for name, count in vars(found).items()
+        if name != "commits" and count
+    ]
+    if not course.kills:
+        said.append("no worker was killed")
+    if course.growth() > course.allowed():
+        said.append(
+            f"the driver's memory grew by {course.growth():.1f} MiB over half of "
+            f"{course.done[-1]} keys, at most {course.allowed():.1f} MiB were expected"
+        )
+    return said
 
 
 def read_back(url: str, count: int) -> Found:
@@ -160,12 +185,14 @@ def _watched(course: Course, done: list[int]) -> Iterator[None]:
     this, begun, stop = psutil.Process(), time.monotonic(), threading.Event()
 
     def sample() -> None:
+        is_last = False
         while True:
             course.times.append(time.monotonic() - begun)
             course.memory.append(this.memory_info().rss / MIB)
             course.done.append(done[0])
-            if stop.wait(SAMPLE_SECONDS):
+            if is_last:
                 break
+            is_last = stop.wait(SAMPLE_SECONDS)
 
     watcher = threading.Thread(target=sample)
     watcher.start()
@@ -274,7 +301,8 @@ def draw(courses: dict[str, Course], path: Path) -> None:
         for each in (axes, keys_axes):
             canvas.tidy(each)
         keys_axes.grid(visible=False)
-        said = f"{len(course.kills)} kills (red), memory {course.growth():+.1f} MiB over 3/4"
+        growth = f"{course.growth():+.1f} MiB over half of the keys"
+        said = f"{len(course.kills)} kills (red), memory {growth}"
         canvas.heading(axes, f"{canvas.letter(n)} {name}", right=said)
     path.write_bytes(canvas.png(made))
 
@@ -291,7 +319,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     asked = parser.parse_args()
     names = list(ENGINES) if asked.engine == "both" else [asked.engine]
-    courses, facts = {}, {}
+    courses, facts, wrong = {}, {}, []
     for name in names:
         with ExitStack() as stack:
             url = stack.enter_context(_store(asked.store))(f"soak-{name}/product.icechunk")
@@ -306,20 +334,22 @@ def main() -> None:
                 seed=asked.seed,
             )
             found = read_back(url, asked.keys)
+        wrong += [f"{name}: {said}" for said in faults(course, found)]
         courses[f"{asked.keys:,} keys on {name.title()}, {asked.store}"] = course
         facts[name] = {
             "seconds": round(course.times[-1], 1),
             "kills": len(course.kills),
             **vars(found),
             "growth_mib": round(course.growth(), 1),
+            "allowed_growth_mib": round(course.allowed(), 1),
             "peak_mib": round(max(course.memory), 1),
         }
         print(f"{name}: {facts[name]}", flush=True)
     if asked.figure:
         draw(courses, asked.figure)
     print(json.dumps({"benchmark": "soak", "size": {"keys": asked.keys}, **facts}), flush=True)
-    if any(fact["lost"] or fact["double"] or fact["chunks_wrong"] for fact in facts.values()):
-        raise SystemExit(1)
+    if wrong:
+        raise SystemExit("\n".join(wrong))
 
 
 if __name__ == "__main__":
