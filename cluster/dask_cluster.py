@@ -153,8 +153,9 @@ def spot_configuration(choices: ClusterSettings) -> dict[str, object]:
         "distributed.deploy.lost-worker-timeout": _LOST_WORKER,
         "distributed.comm.timeouts.connect": f"{choices.connect_timeout:g}s",
         "distributed.comm.timeouts.tcp": f"{choices.tcp_timeout:g}s",
-        "distributed.scheduler.http.routes": _PAGES["scheduler"],
-        "distributed.worker.http.routes": _PAGES["worker"],
+        # Lists of their own: a scheduler without bokeh adds to what it finds.
+        "distributed.scheduler.http.routes": list(_PAGES["scheduler"]),
+        "distributed.worker.http.routes": list(_PAGES["worker"]),
         "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": "65536", **ONE_THREAD},
     }
 

@@ -284,3 +284,10 @@ def test_a_script_without_a_main_guard_ends_with_the_remedy_and_does_not_hang(tm
     )
     assert run.returncode != 0
     assert "if __name__ == '__main__'" in run.stderr
+
+
+def test_a_cluster_that_ran_here_leaves_the_configuration_of_the_next_alone():
+    before = dask_cluster.spot_environment(ClusterSettings())
+    with dask_cluster.connect(None, workers=1):
+        pass
+    assert dask_cluster.spot_environment(ClusterSettings()) == before

@@ -138,8 +138,13 @@ class Datacentre:
     def faults(self, **faults: Any) -> None:
         """Say what goes wrong with requests to the store from now on; without any, nothing."""
         path = self.folder / "faults"
+        path.with_suffix(".count").write_text("0")
         path.with_suffix(".new").write_text(json.dumps(faults))
         path.with_suffix(".new").replace(path)
+
+    def wrong(self) -> int:
+        """Return how many requests something went wrong with since the faults were said."""
+        return int((self.folder / "faults.count").read_text())
 
     def start_scheduler(self) -> None:
         host = self.network.address["scheduler"]

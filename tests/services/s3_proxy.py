@@ -1,6 +1,7 @@
 """Run as ``python -m tests.services.s3_proxy HOST PORT UPSTREAM FAULTS``: a proxy before a store.
 
-What goes wrong with requests is read from the file FAULTS whenever it has changed.
+What goes wrong with requests is read from the file FAULTS whenever it has changed; how many it went
+wrong with since is written beside it.
 """
 
 import json
@@ -17,14 +18,20 @@ class _Steered(FaultyProxy):
 
     path: Path
     seen = 0
+    wrong = 0
 
     def verdict(self, method: str, path: str, span: str) -> str:
         changed = self.path.stat().st_mtime_ns
         if changed != self.seen:
-            self.seen = changed
+            self.seen, self.wrong = changed, 0
             faults: dict[str, Any] = json.loads(self.path.read_text())
             self.begin(**{**faults, "methods": tuple(faults.get("methods", Faults.methods))})
-        return super().verdict(method, path, span)
+        said = super().verdict(method, path, span)
+        slowed = self.faults.delay > 0.0 and method in self.faults.methods
+        if said != "pass" or slowed:
+            self.wrong += 1
+            self.path.with_suffix(".count").write_text(str(self.wrong))
+        return said
 
 
 def main() -> None:

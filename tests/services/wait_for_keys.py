@@ -6,20 +6,17 @@ import time
 from cluster.store_errors import StoreError
 from cluster.zarr_sink import Repository
 
-output, count = sys.argv[1], int(sys.argv[2])
 
-
-def committed() -> int:
-    """Return how many receipts the newest version has."""
-    repository = Repository.open(f"{output}/product.icechunk", read_only=True)
-    works = repository._works()
-    return len(repository._version(works[-1]).receipts()) if works else 0
-
-
-while True:
+def committed(output: str) -> int:
+    """Return how many receipts the newest version has; none before it is there."""
     try:
-        if committed() >= count:
-            break
+        repository = Repository.open(f"{output}/product.icechunk", read_only=True)
+        works = repository._works()
+        return len(repository._version(works[-1]).receipts()) if works else 0
     except StoreError:
-        pass  # not there yet
-    time.sleep(0.05)
+        return 0
+
+
+if __name__ == "__main__":
+    while committed(sys.argv[1]) < int(sys.argv[2]):
+        time.sleep(0.05)

@@ -4,12 +4,19 @@ import socket
 import sys
 import time
 
-deadline = time.monotonic() + 80.0
-while True:
-    try:
-        socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2.0).close()
-        break
-    except OSError:
-        if time.monotonic() > deadline:
-            raise
-        time.sleep(0.2)
+
+def main() -> None:
+    deadline = time.monotonic() + 170.0
+    while True:
+        try:
+            socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2.0).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()

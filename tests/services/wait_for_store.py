@@ -6,12 +6,19 @@ import time
 from cluster import object_store
 from cluster.store_errors import StoreError
 
-deadline = time.monotonic() + 60.0
-while True:
-    try:
-        object_store.write_bytes(f"s3://{sys.argv[1]}/.ready", b"ready")
-        break
-    except StoreError:
-        if time.monotonic() > deadline:
-            raise
-        time.sleep(0.3)
+
+def main() -> None:
+    deadline = time.monotonic() + 60.0
+    while True:
+        try:
+            object_store.write_bytes(f"s3://{sys.argv[1]}/.ready", b"ready")
+        except StoreError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()
