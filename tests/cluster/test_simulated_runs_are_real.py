@@ -100,7 +100,7 @@ def ratios(folder: Path, pool, workers: int, rounds: int) -> dict[str, list[floa
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_run_takes_as_long_as_simulated(tmp_path, workers):
     """Off once by more than a fifth, the median of three decides."""

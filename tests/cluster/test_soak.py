@@ -48,7 +48,7 @@ def test_a_soak_without_a_kill_shows_nothing():
     assert faults(course, WHOLE) == ["no worker was killed"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.services
 def test_dask_workers_killed_while_they_write_to_s3_lose_no_key_and_double_none(
     s3_environment, caplog
@@ -61,7 +61,7 @@ def test_dask_workers_killed_while_they_write_to_s3_lose_no_key_and_double_none(
     assert not faults(course, read_back(url, COUNT))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.services
 def test_ray_workers_killed_while_they_write_lose_no_key_and_double_none(tmp_path):

@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
 """A demo too coarse to judge, with everything of the other one in it."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.services
 @pytest.mark.timeout(1200)
 def test_the_demo_runs_in_a_bucket(

@@ -11,7 +11,7 @@ from tests.services.conftest import MakeWork, Work
 from tests.services.datacentre import Datacentre, Driver
 
 pytestmark = [
-    pytest.mark.services, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(400),
+    pytest.mark.services, pytest.mark.network, pytest.mark.long, pytest.mark.timeout(400),
 ]  # fmt: skip
 
 SOME = 10

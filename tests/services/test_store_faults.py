@@ -15,7 +15,7 @@ from tests.services.conftest import MakeWork, Work
 from tests.services.datacentre import Datacentre
 
 pytestmark = [
-    pytest.mark.services, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(400),
+    pytest.mark.services, pytest.mark.network, pytest.mark.long, pytest.mark.timeout(400),
 ]  # fmt: skip
 
 SOME = 10

@@ -6,7 +6,7 @@ from tests.services.conftest import MakeWork
 from tests.services.datacentre import Datacentre
 
 pytestmark = [
-    pytest.mark.services, pytest.mark.network, pytest.mark.slow, pytest.mark.ray,
+    pytest.mark.services, pytest.mark.network, pytest.mark.long, pytest.mark.ray,
     pytest.mark.timeout(600),
 ]  # fmt: skip
 

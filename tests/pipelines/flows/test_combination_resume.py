@@ -11,8 +11,9 @@ from .conftest import Products, changed, write_document
 from .killed_runs import committed, kill_after, run_quietly
 from .test_gravimetry import assert_equal_bit_for_bit
 
+pytestmark = pytest.mark.long
 
-@pytest.mark.slow
+
 def test_a_run_killed_in_every_part_ends_with_the_arrays_of_a_quiet_one(
     products: Products, tmp_path: Path
 ) -> None:

@@ -11,10 +11,11 @@ from .budget_world import BudgetWorld, arrays_of, differing
 from .conftest import changed, opened, plan_of, worked, write_document
 from .killed_runs import committed, kill_after, run_quietly
 
+pytestmark = pytest.mark.long
+
 TABLES = ("regions", "years", "members", "gates", "coverage", "uncertainty")
 
 
-@pytest.mark.slow
 def test_a_run_killed_in_every_stage_ends_with_the_arrays_of_a_quiet_one(
     budget: BudgetWorld, tmp_path: Path
 ) -> None:
@@ -40,7 +41,6 @@ def test_a_run_killed_in_every_stage_ends_with_the_arrays_of_a_quiet_one(
         assert (tmp_path / "out" / "tables" / f"{name}.csv").stat().st_size > 200
 
 
-@pytest.mark.slow
 def test_two_workers_and_other_blocks_of_nodes_give_the_same_bits(
     budget: BudgetWorld, workers: str, tmp_path: Path
 ) -> None:
@@ -54,7 +54,6 @@ def test_two_workers_and_other_blocks_of_nodes_give_the_same_bits(
     assert not differing(here, arrays_of(opened(tmp_path / "out")))
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_sweeps_an_ensemble_with_the_numbers_of_dask(
     budget: BudgetWorld, workers: str, tmp_path: Path

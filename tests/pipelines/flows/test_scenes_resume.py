@@ -21,6 +21,8 @@ from .scenes_world import (
     without_workers,
 )
 
+pytestmark = pytest.mark.long
+
 FULL = Shot("2014-12-10T12:00:00", seed=1)
 CLOUDY = Shot("2014-12-03T12:00:00", path=8, cloud=lambda _, c: c > 200, seed=2)
 WEST = Shot("2015-12-03T12:00:00", path=8, grid=part((-20, 340), (-20, 190)), seed=3)
@@ -53,7 +55,6 @@ def assert_same(output: Path, quiet: Done) -> None:
         assert (output / name).read_bytes() == (quiet.output / name).read_bytes(), name
 
 
-@pytest.mark.slow
 def test_a_run_that_is_done_does_nothing_more(made: Bay, tmp_path: Path) -> None:
     document = made.document(2015)
     first = carried_out(document, tmp_path)
@@ -66,7 +67,6 @@ def test_a_run_that_is_done_does_nothing_more(made: Bay, tmp_path: Path) -> None
     assert {path: path.stat().st_mtime_ns for path in again.output.rglob("*.json")} == held
 
 
-@pytest.mark.slow
 def test_keys_in_reverse_and_one_by_one_give_the_same_bits(
     made: Bay, quiet: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +83,6 @@ def test_keys_in_reverse_and_one_by_one_give_the_same_bits(
     assert_same(tmp_path / "out", quiet)
 
 
-@pytest.mark.slow
 def test_a_run_killed_while_it_stores_ends_with_the_arrays_of_a_quiet_one(
     made: Bay, quiet: Done, tmp_path: Path
 ) -> None:
@@ -107,7 +106,6 @@ def test_a_run_killed_while_it_stores_ends_with_the_arrays_of_a_quiet_one(
     assert sorted(told) == sorted(key for stage in plan.stages for key in stage.keys)
 
 
-@pytest.mark.slow
 def test_two_processes_of_dask_give_the_bits_of_one(
     made: Bay, quiet: Done, tmp_path: Path, workers: str
 ) -> None:

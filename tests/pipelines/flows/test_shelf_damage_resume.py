@@ -18,6 +18,8 @@ from .conftest import opened, write_document
 from .killed_runs import committed, kill_after, run_quietly
 from .shelf_damage_world import Bay
 
+pytestmark = pytest.mark.long
+
 BLOCKS = {"shelf_damage": {"batch": 1}}
 
 
@@ -63,7 +65,6 @@ def run_killed(bay: Bay, folder: Path, keys: int) -> tuple[Plan, int]:
     return plan, killed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["segment", "merge"])
 def test_a_run_killed_in_a_stage_ends_with_the_arrays_of_a_quiet_one(bay, quiet, tmp_path, stage):
     sizes = {each.name: len(each.keys) for each in bay.plan(tmp_path).stages}

@@ -24,7 +24,7 @@ from tests.fixtures.shelf_scenes import DEMO, NINE, SMALL, SUMMERS, WIDE, Record
 
 from .consistency_world import Held, write_damage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 STRIPED = ("alder", "cedar")
 SLC_OFF = range(2003, 2013)
