@@ -7,7 +7,7 @@ CHECKED := $(VENV)/.nunatak-check-installed
 BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool scaling
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint secrets secrets-baseline audit check bench clean
+.PHONY: help install demo test long lint secrets secrets-baseline audit check bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,8 +30,12 @@ demo: $(STAMP)  ## measure a small synthetic Antarctica whose truth is known
 # their order: sorted by their number of tests, the longest tests would come last and run alone.
 TESTERS ?= 2
 
-test: $(STAMP)  ## run every test this machine can run
+test: $(STAMP)  ## run the tests: half an hour on two cores
 	$(PY) -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+
+# One at a time: they start whole clusters, and some are about time.
+long: $(STAMP)  ## run the tests of minutes each: clusters that break, 26 summers, kills of every product
+	$(PY) -m pytest -m long
 
 lint: $(CHECKED)  ## format, style, types, import layers
 	$(VENV)/bin/ruff format --check .
