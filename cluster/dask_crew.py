@@ -20,6 +20,7 @@ _GONE = (
 )
 # Why Dask cancels futures that nobody gave up: the scheduler that knew them is no more.
 _FORGOTTEN = frozenset({"scheduler-connection-lost", "scheduler-restart"})
+_CLOSED = frozenset({"closing", "closed"})
 _LOOK_AGAIN = 0.2  # [s] between two looks at a client that tries to connect
 
 
@@ -58,7 +59,7 @@ class DaskWorkers:
         SchedulerLost
             If the scheduler is gone and does not come back.
         """
-        while self._client.status not in {"closing", "closed"}:
+        while self._client.status not in _CLOSED:
             try:
                 if self._client.status == "running":
                     return int(sum(self._client.nthreads().values()))
@@ -110,7 +111,7 @@ class DaskWorkers:
         except CancelledError as error:
             if getattr(error, "reason", "") in _FORGOTTEN:
                 raise self._back() from None
-            if self._client.status in {"closing", "closed"}:
+            if self._client.status in _CLOSED:
                 raise SchedulerLost(_GONE) from None
             return None
         except CommClosedError:  # what a worker made comes by way of the scheduler
@@ -136,5 +137,6 @@ class DaskWorkers:
         return TasksLost(msg)
 
     def cancel(self) -> None:
-        """Give up every future that has not ended."""
-        self._client.cancel(list(self._flying))
+        """Give up every future that has not ended; those of a lost scheduler are given up."""
+        if self._client.status not in _CLOSED:
+            self._client.cancel(list(self._flying))

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from distributed.client import FutureCancelledError
 
 from cluster import crew, work
 from cluster.crew import Crew, Landing, TasksLost, WorkersLost, perform_all
+from cluster.dask_crew import DaskWorkers, SchedulerLost
 from cluster.ledger import Receipt
 from cluster.metered_store import WholeChunkError
 from cluster.work import process
@@ -213,6 +215,31 @@ def test_a_suspect_whose_trial_a_scheduler_forgot_is_tried_alone_again(version, 
     trials = [n for n, names in enumerate(team.tasks) if names == ("key/1",)]
     assert trials == [1, 3, 4]
     assert [team.most_flying[n] for n in trials[1:]] == [1, 1]
+
+
+class Gone:
+    """A client that gave up its scheduler."""
+
+    status, loop = "closed", None
+
+    def cancel(self, futures: Any) -> None:
+        raise RuntimeError("Client is closed. Can't send cancel-keys message.")
+
+
+class Forgotten:
+    """A future of a scheduler that is no more."""
+
+    def result(self) -> Any:
+        raise FutureCancelledError("perform_all-1", "scheduler-connection-lost")
+
+
+def test_a_scheduler_that_does_not_come_back_is_told_of_in_its_own_words():
+    workers = DaskWorkers(Gone())  # type: ignore[arg-type]
+
+    with pytest.raises(SchedulerLost, match="the Dask scheduler is gone") as caught:
+        workers.outcome(Forgotten())
+    assert caught.value.resumable
+    workers.cancel()
 
 
 def test_in_quarantine_a_key_leaves_the_others_of_its_task_alone(version, team):
