@@ -220,7 +220,7 @@ def test_a_suspect_whose_trial_a_scheduler_forgot_is_tried_alone_again(version, 
 class Gone:
     """A client that gave up its scheduler."""
 
-    status, loop = "closed", None
+    status, loop = "closed", object()
 
     def cancel(self, futures: Any) -> None:
         raise RuntimeError("Client is closed. Can't send cancel-keys message.")
