@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from typing import Any
 from cluster import certificates, dask_cluster, handshake, ray_token, settings
 from cluster.dask_cluster import ClusterError
 
+_NODE_SECONDS = 120.0  # for a runtime of ours to start
 _CLIENT_SERVERS = 3  # how often one is asked for
 # Only jobs larger than cluster.crew.LARGE_JOB and small receipts lie in it.
 _STORE_BYTES = 256 * 2**20
@@ -138,7 +140,8 @@ def _started_here(count: int, memory: int, gpus: int | None) -> Iterator[RayClus
             ray_token.make_for_local()
             # Ray would run its workers at niceness 15, behind whatever else this machine does.
             os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
-            with _on_loopback(), _kept_terminate_signal():
+            os.environ.setdefault("RAY_agent_register_timeout_ms", f"{1000 * _NODE_SECONDS:.0f}")
+            with _on_loopback(), _patiently(_NODE_SECONDS), _kept_terminate_signal():
                 ray.init(
                     address="local",
                     num_cpus=count,
@@ -266,6 +269,33 @@ def _nodes() -> list[dict[str, float]]:
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     found = [each["Resources"] for each in nodes if each["Alive"]]
     return [each for each in found if each.get("CPU", 0) >= 1]
+
+
+@contextmanager
+def _patiently(seconds: float) -> Iterator[None]:
+    """Give a node of ours so long to say that it is there.
+
+    Ray itself gives it half a minute, which on a busy machine is not enough, and then raises a bare
+    ``Exception``.
+    """
+    from ray._private import services
+
+    get_node, deadline = services.get_node, time.monotonic() + seconds
+
+    def waited_for(*place: Any) -> Any:
+        while True:
+            try:
+                return get_node(*place)  # type: ignore[no-untyped-call]
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    services.get_node = waited_for
+    try:
+        yield
+    finally:
+        services.get_node = get_node
 
 
 @contextmanager
