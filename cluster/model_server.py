@@ -18,7 +18,6 @@ POST /predict  body in, body out
 
 import asyncio
 import hmac
-import ipaddress
 import logging
 import os
 import re
@@ -32,6 +31,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.gpu_pool import Needs
+from cluster.handshake import is_loopback
 from cluster.ray_cluster import RayCluster
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def require_guarded(host: str, port: int) -> bool:
         They need none, and others than this machine could reach the address.
     """
     guarded = bool(os.environ.get(TOKEN))
-    if not guarded and not _is_loopback(host):
+    if not guarded and not is_loopback(host):
         msg = f"{host}:{port} would answer anybody who reaches it, and {TOKEN} is not set; set "
         raise ServerError(msg + "it to a secret that callers send, or listen on 127.0.0.1")
     return guarded
@@ -378,10 +378,3 @@ def _require_port(host: str, port: int) -> None:
     except OSError as error:
         msg = f"cannot listen on {host}:{port} ({error}); end what listens there, or choose another"
         raise ServerError(msg) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -173,10 +173,14 @@ def hidden_addresses(plan: Plan, catalogue: str) -> dict[str, str]:
     """Return the addresses that other machines do not see: paths, and this machine's loopback."""
     named = _named(plan, catalogue)
     local = local_addresses(plan, catalogue)
-    return local | {k: t for k, t in named.items() if urlsplit(t).hostname in _LOOPBACK}
+    return local | {k: t for k, t in named.items() if _is_of_this_machine(t)}
 
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared
+def _is_of_this_machine(address: str) -> bool:
+    from cluster.handshake import is_loopback
+
+    host = urlsplit(address).hostname or ""
+    return is_loopback(host) or host == "0.0.0.0"  # noqa: S104 - compared
 
 
 def _named(plan: Plan, catalogue: str) -> dict[str, str]:

@@ -81,14 +81,14 @@ def _kubernetes_status(made: Any, namespace: str, name: str, kubernetes_launch: 
 
 def on_ray(request: Request) -> Answer:
     """Submit the run as a job of a Ray cluster and follow it."""
-    from cluster import ray_jobs
+    from cluster import handshake, ray_jobs
     from cluster.launch import Count, Launch, Piece, Size, expected_seconds
     from pipelines import launch_settings
     from pipelines.commands import launching
 
     options, works = request.options, launch_settings.works(request.plan)
     address = ray_jobs.checked_address(str(options.address))
-    if urlsplit(address).hostname not in _LOOPBACK:
+    if not handshake.is_loopback(urlsplit(address).hostname or ""):
         require_seen_afar(request, "the nodes of Ray")
     driver = Piece("driver", Count(1, 1), Size(1.0, 2**30), ours=True)
     note = "stages run on the nodes that Ray has; the time is that on one core of them"
@@ -109,8 +109,6 @@ def on_ray(request: Request) -> Answer:
 
 
 AFAR: dict[str, Callable[[Request], Answer]] = {"kubernetes": on_kubernetes, "ray": on_ray}
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def require_seen_afar(request: Request, who: str) -> None:

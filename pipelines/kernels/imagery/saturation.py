@@ -6,6 +6,7 @@ stretch brings back. Collection 1 has no such band; what its BQA counts, :mod:`q
 translates.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -82,10 +83,7 @@ def dropped(radsat: NDArray[Any], *, platform: str) -> NDArray[np.bool_]:
     >>> dropped(np.array([0, 512]), platform="landsat-7").tolist()
     [False, True]
     """
-    _check(platform)
-    bit = DROPPED if platform in quality_bits.ETM_PLUS else 0
-    found: NDArray[np.bool_] = (np.asarray(radsat) & bit) != 0
-    return found
+    return _flagged(radsat, DROPPED, platform, quality_bits.ETM_PLUS)
 
 
 def occluded(radsat: NDArray[Any], *, platform: str) -> NDArray[np.bool_]:
@@ -101,10 +99,16 @@ def occluded(radsat: NDArray[Any], *, platform: str) -> NDArray[np.bool_]:
     >>> occluded(np.array([0, 2048]), platform="landsat-8").tolist()
     [False, True]
     """
+    return _flagged(radsat, OCCLUDED, platform, quality_bits.OLI)
+
+
+def _flagged(
+    radsat: NDArray[Any], bit: int, platform: str, known_to: Collection[str]
+) -> NDArray[np.bool_]:
+    """Return where a bit is set; a platform that does not know it has it nowhere."""
     _check(platform)
-    bit = OCCLUDED if platform in quality_bits.OLI else 0
-    found: NDArray[np.bool_] = (np.asarray(radsat) & bit) != 0
-    return found
+    flagged: NDArray[np.bool_] = (np.asarray(radsat) & (bit if platform in known_to else 0)) != 0
+    return flagged
 
 
 def _check(platform: str) -> None:
