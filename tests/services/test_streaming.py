@@ -1,51 +1,35 @@
 """Results stream into the bucket: neither memory nor the local disk grows with the product."""
 
 import os
+import subprocess
+import sys
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-import zarr
 
-from cluster import dask_cluster, work
-from cluster.ledger import Receipt
 from cluster.zarr_sink import Repository
 from tests.fixtures.seaweed import S3Store
+from tests.services.streamed_product import SIDE, field_of
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
-SIDE = 512  # 2 MiB a key
-FEW, MANY = 24, 120
-SLACK = 48 * 2**20
-"""Less than the 192 MiB by which the products differ, more than what allocators keep [bytes]."""
+FEW, MANY = 24, 240
+DIFFERENCE = (MANY - FEW) * SIDE * SIDE * 8
+SLACK = DIFFERENCE // 4
+"""What allocators keep in three processes and the ledger of ten times the keys may take [bytes]."""
 A_FEW_FILES = 8 * 2**20
-
-
-def template_of(keys: int):
-    def template(group: zarr.Group) -> None:
-        group.create_array(
-            "field", shape=(keys, SIDE, SIDE), chunks=(1, SIDE, SIDE), dtype="f8",
-            compressors=None, fill_value=np.nan,
-        )  # fmt: skip
-
-    return template
-
-
-def write(key: str, group: zarr.Group) -> Receipt:
-    """Write two mebibytes that cannot be compressed."""
-    number = int(key)
-    group["field"][number] = np.random.default_rng(number).random((SIDE, SIDE))
-    return Receipt(key, "done")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
 class Peak:
-    """The most memory of this process and of those it started, and the most on a disk [bytes]."""
+    """The most memory of a program and of those it started, and the most on a disk [bytes]."""
 
+    program: psutil.Process
     folder: Path
     memory: int = 0
     disk: int = 0
@@ -61,13 +45,19 @@ class Peak:
         self._thread.join()
 
     def _watch(self) -> None:
-        own = psutil.Process()
         while not self._ended.wait(0.1):
-            self.memory = max(self.memory, sum(map(_memory, [own, *own.children(recursive=True)])))
+            self.memory = max(self.memory, _memory(self.program))
             self.disk = max(self.disk, _size(self.folder))
 
 
-def _memory(process: psutil.Process) -> int:
+def _memory(program: psutil.Process) -> int:
+    try:
+        return sum(map(_own_memory, [program, *program.children(recursive=True)]))
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _own_memory(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)
     except psutil.NoSuchProcess:
@@ -84,24 +74,27 @@ def _size(folder: Path) -> int:
     return total
 
 
-def test_a_product_five_times_as_large_needs_no_more_memory_or_disk(
-    s3_environment: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    peaks = {}
-    with dask_cluster.connect(None, workers=2) as client:
-        for keys in (FEW, FEW, MANY):  # the first to load what is loaded once
-            url = s3_environment.url(f"streamed-{keys}-{time.monotonic_ns()}")
-            version = Repository.open(url).begin("streamed")
-            version.initialise(template_of(keys))
-            with Peak(tmp_path) as peaks[keys]:
-                work.process([str(n) for n in range(keys)], write, version=version, client=client)
-            group = version.group()
-            last = np.random.default_rng(keys - 1).random((SIDE, SIDE))
-            np.testing.assert_array_equal(group["field"][keys - 1], last)
+def streamed(keys: int, url: str, folder: Path) -> Peak:
+    """Stream so many keys by a program of its own, whose working folder is `folder`."""
+    folder.mkdir()
+    own = {"TMPDIR": str(folder), "DASK_TEMPORARY_DIRECTORY": str(folder), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.services.streamed_product", str(keys), url]
+    with (
+        subprocess.Popen(command, cwd=folder, env={**os.environ, **own}) as program,
+        Peak(psutil.Process(program.pid), folder) as peak,
+    ):
+        assert program.wait(timeout=300) == 0
+    return peak
 
-    assert peaks[MANY].memory < peaks[FEW].memory + SLACK
-    assert peaks[MANY].disk < A_FEW_FILES
-    assert os.environ["TMPDIR"] == str(tmp_path)
+
+def test_a_product_ten_times_as_large_needs_no_more_memory_or_disk(
+    s3_environment: S3Store, tmp_path: Path
+) -> None:
+    few = streamed(FEW, s3_environment.url("few"), tmp_path / "few")
+    many = streamed(MANY, s3_environment.url("many"), tmp_path / "many")
+
+    group = Repository.open(s3_environment.url("many")).begin("streamed").group()
+    np.testing.assert_array_equal(group["field"][MANY - 1], field_of(MANY - 1))
+    assert few.memory > 100 * 2**20  # driver and workers were seen
+    assert many.memory < few.memory + SLACK
+    assert many.disk < A_FEW_FILES
