@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cluster import icechunk_storage
-from cluster.icechunk_storage import translated
+from cluster.icechunk_storage import steady
 from cluster.ledger import Receipt
 from cluster.version import Version
 
@@ -29,6 +29,7 @@ class Commit:
     receipts: tuple[Receipt, ...]
 
 
+@steady("reading the history of")
 def commits(version: Version) -> list[Commit]:
     """Return the commits of a version that carry receipts, oldest first.
 
@@ -36,11 +37,10 @@ def commits(version: Version) -> list[Commit]:
     """
     repository = icechunk_storage.open_existing(version.address)
     found = []
-    with translated(version.address, "reading the history of"):
-        for info in repository.ancestry(branch=version.branch):
-            if "number" not in info.metadata:  # below the first commit of the version
-                break
-            receipts = tuple(map(Receipt.from_json, info.metadata.get("receipts", [])))
-            if receipts:
-                found.append(Commit(info.written_at, receipts))
+    for info in repository.ancestry(branch=version.branch):
+        if "number" not in info.metadata:  # below the first commit of the version
+            break
+        receipts = tuple(map(Receipt.from_json, info.metadata.get("receipts", [])))
+        if receipts:
+            found.append(Commit(info.written_at, receipts))
     return found[::-1]

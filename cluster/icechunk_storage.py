@@ -16,15 +16,19 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import icechunk
 
 from cluster import s3_client
 from cluster.address import Address
+from cluster.broken_answers import asked_again
 from cluster.object_store import StoreError, delete, list_objects
 
 Result = TypeVar("Result")
+Owner = TypeVar("Owner")
+Given = ParamSpec("Given")
 
 # Icechunk gives the first, empty snapshot of every repository this name.
 ROOT_SNAPSHOT = "1CECHNKREP0F1RSTCMT0"
@@ -96,6 +100,31 @@ def translated(address: Address, doing: str) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
+def steady(
+    doing: str,
+) -> Callable[
+    [Callable[Concatenate[Owner, Given], Result]], Callable[Concatenate[Owner, Given], Result]
+]:
+    """Make a reader ask again where answers break off, and tell errors as :func:`translated` does.
+
+    For methods of what has an ``address``, and for functions whose first argument is one. They
+    must look at the store anew each time that they are called.
+    """
+
+    def made(
+        read: Callable[Concatenate[Owner, Given], Result],
+    ) -> Callable[Concatenate[Owner, Given], Result]:
+        @wraps(read)
+        def reader(owner: Owner, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+            where: Any = getattr(owner, "address", owner)
+            with translated(where, doing):
+                return asked_again(lambda: read(owner, *args, **kwargs))
+
+        return reader
+
+    return made
+
+
 def explained(error: BaseException) -> str:
     """Return what was found in the store and what to do about it, in one sentence."""
     text = str(error)
@@ -114,6 +143,7 @@ def explained(error: BaseException) -> str:
     )
 
 
+@steady("opening")
 def open_or_create(address: Address) -> icechunk.Repository:
     """Open the repository at ``address``, creating it first where there is none.
 
@@ -122,7 +152,7 @@ def open_or_create(address: Address) -> icechunk.Repository:
     a leftover is recognised by its only name and removed, once another maker had time to finish.
     """
     deadline = time.monotonic() + (0.0 if address.is_local else CREATION_SECONDS)
-    with guard(address), translated(address, "opening"):
+    with guard(address):
         while not icechunk.Repository.exists(storage(address)):
             try:
                 return icechunk.Repository.create(storage(address))
@@ -136,15 +166,15 @@ def open_or_create(address: Address) -> icechunk.Repository:
         return icechunk.Repository.open(storage(address))
 
 
+@steady("opening")
 def open_existing(address: Address) -> icechunk.Repository:
     """Open the repository at ``address``; :class:`NoRepository` if there is none."""
-    with translated(address, "opening"):
-        # Icechunk makes the folder of any local storage that it is asked about.
-        there = not address.is_local or address.local.is_dir()
-        if not (there and icechunk.Repository.exists(storage(address))):
-            msg = f"{address.url} holds no product; run its run file first, or correct the address"
-            raise NoRepository(msg)
-        return icechunk.Repository.open(storage(address))
+    # Icechunk makes the folder of any local storage that it is asked about.
+    there = not address.is_local or address.local.is_dir()
+    if not (there and icechunk.Repository.exists(storage(address))):
+        msg = f"{address.url} holds no product; run its run file first, or correct the address"
+        raise NoRepository(msg)
+    return icechunk.Repository.open(storage(address))
 
 
 def _remove_leftover(address: Address) -> None:
@@ -163,12 +193,13 @@ def settled(address: Address, doing: str, attempt: Callable[[], Result | None]) 
     """Return the first result of ``attempt`` that is not None, racing against other writers.
 
     Every attempt runs under :func:`guard` and returns None where somebody else was faster; it has
-    to look at the repository anew each time. Pauses between attempts are random and grow, so that
-    many committers come through one by one.
+    to look at the repository anew each time, and so may also be made again after an answer that
+    broke off, even if the change itself was made. Pauses between attempts are random and grow, so
+    that many committers come through one by one.
     """
     for lost in range(RACES):
         with guard(address), translated(address, doing):
-            result = attempt()
+            result = asked_again(attempt)
         if result is not None:
             return result
         time.sleep(random.uniform(0.0, min(LONGEST_PAUSE, 0.01 * 2.0 ** min(lost, 10))))  # noqa: S311

@@ -11,6 +11,7 @@ disk they are written aside, synchronised and renamed; on S3 they are one PUT.
 
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from cluster import s3_client
 from cluster.address import SUPPORTED, Address, is_local, join, parse
+from cluster.broken_answers import pauses
 from cluster.conditional_writes import Probe, probe, require_transactional
 from cluster.store_errors import (
     MissingObjectError,
@@ -85,11 +87,7 @@ def read_bytes(url: str | Path) -> bytes:
     """
     address = parse(url)
     with store_errors(address.url):
-        if address.is_local:
-            return address.local.read_bytes()
-        answer = s3_client.client().get_object(Bucket=address.bucket, Key=address.path)
-        with contextlib.closing(answer["Body"]) as body:
-            return bytes(body.read())
+        return address.local.read_bytes() if address.is_local else _downloaded(address)
 
 
 def write_bytes(url: str | Path, data: bytes) -> None:
@@ -148,6 +146,22 @@ def delete(url: str | Path) -> None:
             address.local.unlink(missing_ok=True)
         else:
             s3_client.client().delete_object(Bucket=address.bucket, Key=address.path)
+
+
+def _downloaded(address: Address) -> bytes:
+    """Return the content of an object of S3; botocore asks again for all but a body's rest."""
+    from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+
+    for pause in (*pauses(), None):
+        answer = s3_client.client().get_object(Bucket=address.bucket, Key=address.path)
+        try:
+            with contextlib.closing(answer["Body"]) as body:
+                return bytes(body.read())
+        except (IncompleteReadError, ResponseStreamingError):
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError
 
 
 def _is_object(address: Address) -> bool:

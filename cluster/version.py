@@ -16,7 +16,8 @@ import zarr
 
 from cluster import releases
 from cluster.address import Address
-from cluster.icechunk_storage import settled, translated
+from cluster.broken_answers import root_group
+from cluster.icechunk_storage import settled, steady
 from cluster.ledger import Receipt, add, adds
 
 # Icechunk refuses a commit that changes nothing; one of failed receipts only counts itself here.
@@ -65,17 +66,17 @@ class Version:
         self.run_id = run_id
 
     @property
+    @steady("reading")
     def tip(self) -> str:
         """The newest snapshot of the branch."""
-        with translated(self.address, "reading"):
-            snapshot: str = self._repository.lookup_branch(self.branch)
+        snapshot: str = self._repository.lookup_branch(self.branch)
         return snapshot
 
     @property
+    @steady("reading")
     def finished(self) -> bool:
         """Whether readers see exactly what this version holds now."""
-        with translated(self.address, "reading"):
-            return releases.shown(self._repository) == self.tip
+        return releases.shown(self._repository) == self.tip
 
     @property
     def initialised(self) -> bool:
@@ -96,21 +97,22 @@ class Version:
             if self.initialised:
                 return True
             session = self._repository.writable_session(self.branch)
-            template(zarr.open_group(session.store, mode="r+"))
+            template(root_group(session.store, "r+"))
             return self._committed(session, "make the arrays", []) or None
 
         settled(self.address, "making the arrays of", attempt)
 
+    @steady("reading the ledger of")
     def receipts(self) -> dict[str, Receipt]:
         """Return the effective receipt of each key, as committed up to now by anybody."""
-        with translated(self.address, "reading the ledger of"):
-            return dict(self._ledger(self._repository.lookup_branch(self.branch)))
+        return dict(self._ledger(self._repository.lookup_branch(self.branch)))
 
     @property
     def ledger(self) -> Mapping[str, Receipt]:
         """The receipts as this driver read or committed them last; a view that asks no store."""
         return MappingProxyType(self._read[1])
 
+    @steady("reading")
     def fork(self) -> icechunk.ForkSession:
         """Return a copy of the version to write into: it travels to a worker and comes back.
 
@@ -118,8 +120,7 @@ class Version:
         stage can read what the stages before it wrote.
         """
         if self._base is None:
-            with translated(self.address, "reading"):
-                self._base = self._repository.writable_session(self.branch)
+            self._base = self._repository.writable_session(self.branch)
         return self._base.fork()
 
     def commit(
@@ -154,11 +155,10 @@ class Version:
 
         return settled(self.address, "committing to", attempt)
 
+    @steady("reading")
     def group(self) -> zarr.Group:
         """Return a read-only view of what is committed now."""
-        with translated(self.address, "reading"):
-            session = self._repository.readonly_session(self.branch)
-            return zarr.open_group(session.store, mode="r")
+        return root_group(self._repository.readonly_session(self.branch).store, "r")
 
     def publish(self) -> str:
         """Show readers this version as its ledger was read last, and return its tag.
@@ -178,7 +178,7 @@ class Version:
         """Commit ``session`` where it stands, and return whether the branch still stood there."""
         ledger = self._ledger(session.snapshot_id)
         if not session.has_uncommitted_changes:
-            group = zarr.open_group(session.store, mode="r+")
+            group = root_group(session.store, "r+")
             group.attrs[COUNTER] = int(str(group.attrs.get(COUNTER, 0))) + 1
         self._base = None
         lines = [receipt.to_json() for receipt in receipts]

@@ -21,7 +21,8 @@ import zarr
 
 from cluster import icechunk_storage, releases
 from cluster.address import Address, parse
-from cluster.icechunk_storage import ROOT_SNAPSHOT, NoRepository, guard, translated, won
+from cluster.broken_answers import root_group
+from cluster.icechunk_storage import ROOT_SNAPSHOT, NoRepository, guard, steady, won
 from cluster.ledger import Receipt
 from cluster.object_store import require_transactional
 from cluster.releases import NoVersion, Published
@@ -96,12 +97,11 @@ class Repository:
         with guard(address):
             # Beside the repository, whose own place must be empty when it is created.
             require_transactional(_beside(address))
-        repository = icechunk_storage.open_or_create(address)
-        with guard(address), translated(address, "opening"):
-            if "origin" not in repository.list_branches():
-                won(lambda: repository.create_branch("origin", ROOT_SNAPSHOT))
-        return cls(repository, address)
+        opened = cls(icechunk_storage.open_or_create(address), address)
+        opened._make_origin()
+        return opened
 
+    @steady("beginning a version in")
     def begin(
         self, run_id: str, *, fresh: bool = False, describe: Mapping[str, str] | None = None
     ) -> Version:
@@ -128,35 +128,36 @@ class Repository:
             msg = f"run id {run_id!r} cannot name a branch; use letters and digits only"
             raise ValueError(msg)
         choices = dict(describe or {})
-        with guard(self.address), translated(self.address, "beginning a version in"):
+        with guard(self.address):
             works = self._works()
             if works and not fresh:
                 return self._version(self._continued(works, run_id, choices))
             return self._version(self._started(works, run_id, choices))
 
+    @steady("reading")
     def find(self, run_id: str) -> Version | None:
         """Return the version that :meth:`begin` would continue, or None; never makes one."""
-        with translated(self.address, "reading"):
-            work = self._candidate(self._works(), run_id)
+        work = self._candidate(self._works(), run_id)
         return self._version(work) if work else None
 
+    @steady("reading")
     def conflict(self, run_id: str, describe: Mapping[str, str] | None = None) -> str:
         """Return why :meth:`begin` would refuse ``run_id``; empty if it would not."""
-        with translated(self.address, "reading"):
-            works = self._works()
-            if not works:
-                return ""
-            try:
-                self._continued(works, run_id, dict(describe or {}))
-            except VersionConflict as error:
-                return str(error)
+        works = self._works()
+        if not works:
             return ""
+        try:
+            self._continued(works, run_id, dict(describe or {}))
+        except VersionConflict as error:
+            return str(error)
+        return ""
 
+    @steady("reading")
     def published(self) -> str | None:
         """Return the snapshot that readers see, or None before the first publication."""
-        with translated(self.address, "reading"):
-            return releases.shown(self._repository)
+        return releases.shown(self._repository)
 
+    @steady("reading")
     def read(self, version: str | None = None) -> icechunk.IcechunkStore:
         """Return a read-only Zarr store of a complete version.
 
@@ -166,24 +167,32 @@ class Repository:
             A tag or its snapshot; what ``main`` shows now if not given. The store stays at this
             version whatever is published later.
         """
-        with translated(self.address, "reading"):
-            if version is not None:
-                found = releases.lookup(self._repository, self.address, version)
-            elif (shown := releases.shown(self._repository)) is not None:
-                found = shown
-            else:
-                msg = f"{self.address.url} holds no complete version yet; finish its run first"
-                raise NoVersion(msg)
-            return self._repository.readonly_session(snapshot_id=found).store
+        if version is not None:
+            found = releases.lookup(self._repository, self.address, version)
+        elif (shown := releases.shown(self._repository)) is not None:
+            found = shown
+        else:
+            msg = f"{self.address.url} holds no complete version yet; finish its run first"
+            raise NoVersion(msg)
+        store = self._repository.readonly_session(snapshot_id=found).store
+        root_group(store, "r")  # read whole once, it is kept: what opens the store finds its groups
+        return store
 
+    @steady("reading")
     def history(self) -> list[Published]:
         """Return the published versions, oldest first."""
-        with translated(self.address, "reading"):
-            return releases.history(self._repository)
+        return releases.history(self._repository)
 
     def roll_back(self, tag: str) -> None:
         """Show readers the version ``tag`` again; nothing is deleted."""
         releases.roll_back(self._repository, self.address, tag)
+
+    @steady("opening")
+    def _make_origin(self) -> None:
+        """Name the empty root, if nobody has."""
+        with guard(self.address):
+            if "origin" not in self._repository.list_branches():
+                won(lambda: self._repository.create_branch("origin", ROOT_SNAPSHOT))
 
     def _works(self) -> list[_Work]:
         """Return the work branches, oldest first."""
