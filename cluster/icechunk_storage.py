@@ -34,11 +34,30 @@ Given = ParamSpec("Given")
 ROOT_SNAPSHOT = "1CECHNKREP0F1RSTCMT0"
 CREATION_SECONDS = 10.0
 RACES = 200
+# A store that restarts is back within this half minute and more. By default the pauses grow
+# to minutes: a run would sleep long after the store has come back.
+REQUEST_TRIES = 16
+LONGEST_BACKOFF_MS = 8_000
+# References to chunks that a process keeps of manifests, some 60 bytes each. Every commit makes a
+# new manifest of each array that it touches, and by default 15 million references are kept: memory
+# that grows with every commit of a driver. A manifest of more than this is read anew each time.
+KEPT_REFERENCES = 250_000
 LONGEST_PAUSE = 1.0
 
 
 class NoRepository(StoreError):  # noqa: N818 - the absence is the message
     """There is no product at this address."""
+
+
+def configuration() -> icechunk.RepositoryConfig:
+    """Return how a process works with any repository: bounded in memory and in patience."""
+    config = icechunk.RepositoryConfig.default()
+    patience = icechunk.StorageRetriesSettings(
+        max_tries=REQUEST_TRIES, initial_backoff_ms=100, max_backoff_ms=LONGEST_BACKOFF_MS
+    )
+    config.storage = icechunk.StorageSettings(retries=patience)
+    config.caching = icechunk.CachingConfig(num_chunk_refs=KEPT_REFERENCES)
+    return config
 
 
 def quiet() -> None:
@@ -155,7 +174,7 @@ def open_or_create(address: Address) -> icechunk.Repository:
     with guard(address):
         while not icechunk.Repository.exists(storage(address)):
             try:
-                return icechunk.Repository.create(storage(address))
+                return icechunk.Repository.create(storage(address), configuration())
             except icechunk.IcechunkError as error:
                 if "clean prefixes" not in str(error) and "conflict" not in str(error):
                     raise
@@ -163,7 +182,7 @@ def open_or_create(address: Address) -> icechunk.Repository:
                     _remove_leftover(address)
                 else:
                     time.sleep(0.5)
-        return icechunk.Repository.open(storage(address))
+        return icechunk.Repository.open(storage(address), configuration())
 
 
 @steady("opening")
@@ -174,7 +193,7 @@ def open_existing(address: Address) -> icechunk.Repository:
     if not (there and icechunk.Repository.exists(storage(address))):
         msg = f"{address.url} holds no product; run its run file first, or correct the address"
         raise NoRepository(msg)
-    return icechunk.Repository.open(storage(address))
+    return icechunk.Repository.open(storage(address), configuration())
 
 
 def _remove_leftover(address: Address) -> None:
