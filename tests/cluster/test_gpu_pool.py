@@ -368,6 +368,7 @@ def two_threads(key: str, group: zarr.Group) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_node_that_is_lost_is_done_without_and_changes_no_byte(tmp_path, monkeypatch, diary):
     """A second node joins the head, has the only actors, and loses all its processes at once."""
     token = secrets.token_hex(32)

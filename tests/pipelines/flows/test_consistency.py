@@ -404,6 +404,7 @@ def test_a_run_that_is_interrupted_goes_on_to_the_same_arrays(run, finished, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_killed_in_every_stage_ends_with_the_arrays_of_a_quiet_one(run, finished, tmp_path):
     path = tmp_path / "run.yaml"
     plan = plan_of(run(consistency={"batch": 1}), tmp_path)

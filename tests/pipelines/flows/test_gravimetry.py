@@ -242,6 +242,7 @@ def test_workers_at_an_address_give_the_same_arrays(
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_workers_of_ray_give_the_same_arrays(
     write_run: WriteRun, tmp_path: Path, finished: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_run_killed_again_and_again_ends_with_the_arrays_of_a_quiet_one(
 
 @pytest.mark.slow
 @pytest.mark.services
+@pytest.mark.long
 def test_catalogue_and_output_in_a_bucket_give_the_numbers_of_a_disk(
     written: object, tmp_path: Path, quiet: Path, s3_environment: S3Store
 ) -> None:

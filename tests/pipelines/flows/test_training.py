@@ -132,6 +132,7 @@ def test_a_training_that_was_killed_twice_ends_with_the_same_bits(finished, run,
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_training_whose_actor_is_killed_ends_with_the_same_bits(finished, run, tmp_path):
     """On actors of Ray: the one that has the second round is killed while it begins."""
     killed: list[int] = []
