@@ -18,12 +18,12 @@ from typing import Any, Protocol
 import icechunk
 import zarr
 
-from cluster.broken_answers import root_group
 from cluster.icechunk_storage import explained, quiet
 from cluster.jobs import OPENED, Job, ModelJob
 from cluster.ledger import KeyFailed, Receipt
 from cluster.metered_store import MeteredStore
 from cluster.object_store import StoreError
+from cluster.patience import root_group
 from cluster.version import Version
 
 TASKS_PER_THREAD = 2

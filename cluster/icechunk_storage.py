@@ -21,10 +21,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import icechunk
 
-from cluster import s3_client
+from cluster import patience, s3_client
 from cluster.address import Address
-from cluster.broken_answers import asked_again
 from cluster.object_store import StoreError, delete, list_objects
+from cluster.patience import asked_again
 
 Result = TypeVar("Result")
 Owner = TypeVar("Owner")
@@ -34,10 +34,6 @@ Given = ParamSpec("Given")
 ROOT_SNAPSHOT = "1CECHNKREP0F1RSTCMT0"
 CREATION_SECONDS = 10.0
 RACES = 200
-# A store that restarts is back within this half minute and more. By default the pauses grow
-# to minutes: a run would sleep long after the store has come back.
-REQUEST_TRIES = 16
-LONGEST_BACKOFF_MS = 8_000
 # References to chunks that a process keeps of manifests, some 60 bytes each. Every commit makes a
 # new manifest of each array that it touches, and by default 15 million references are kept: memory
 # that grows with every commit of a driver. A manifest of more than this is read anew each time.
@@ -52,10 +48,7 @@ class NoRepository(StoreError):  # noqa: N818 - the absence is the message
 def configuration() -> icechunk.RepositoryConfig:
     """Return how a process works with any repository: bounded in memory and in patience."""
     config = icechunk.RepositoryConfig.default()
-    patience = icechunk.StorageRetriesSettings(
-        max_tries=REQUEST_TRIES, initial_backoff_ms=100, max_backoff_ms=LONGEST_BACKOFF_MS
-    )
-    config.storage = icechunk.StorageSettings(retries=patience)
+    config.storage = icechunk.StorageSettings(retries=patience.retries())
     config.caching = icechunk.CachingConfig(num_chunk_refs=KEPT_REFERENCES)
     return config
 
@@ -137,11 +130,16 @@ def steady(
         def reader(owner: Owner, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
             where: Any = getattr(owner, "address", owner)
             with translated(where, doing):
-                return asked_again(lambda: read(owner, *args, **kwargs))
+                return asked_again(lambda: read(owner, *args, **kwargs), seconds=_limit(where))
 
         return reader
 
     return made
+
+
+def _limit(address: Address) -> float | None:
+    """Return how long a call may take; a local disk is waited for."""
+    return None if address.is_local else patience.longest_silence()
 
 
 def explained(error: BaseException) -> str:
@@ -218,7 +216,7 @@ def settled(address: Address, doing: str, attempt: Callable[[], Result | None]) 
     """
     for lost in range(RACES):
         with guard(address), translated(address, doing):
-            result = asked_again(attempt)
+            result = asked_again(attempt, seconds=_limit(address))
         if result is not None:
             return result
         time.sleep(random.uniform(0.0, min(LONGEST_PAUSE, 0.01 * 2.0 ** min(lost, 10))))  # noqa: S311

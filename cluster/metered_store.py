@@ -6,24 +6,21 @@ it is written was meant to be changed in part; metadata that change belong in th
 are refused where they happen, on the worker.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-import icechunk
 from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest, Store
-from zarr.storage import WrapperStore
 
-from cluster.broken_answers import is_broken, pauses
+from cluster.patient_store import PatientStore
 
 
 class WholeChunkError(ValueError):
     """A job writes something else than whole chunks of its own."""
 
 
-class MeteredStore(WrapperStore[Store]):
+class MeteredStore(PatientStore):
     """Count bytes and refuse writes that are not whole chunks.
 
     Parameters
@@ -67,24 +64,12 @@ class MeteredStore(WrapperStore[Store]):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Read an object and count it; again where the store's answer breaks off."""
-        found = await self._got(key, prototype, byte_range)
+        """Read an object and count it."""
+        found = await super().get(key, prototype, byte_range)
         if not _is_metadata(key):
             self._looked_at.add(key)
             self.bytes_read += 0 if found is None else len(found)
         return found
-
-    async def _got(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None
-    ) -> Buffer | None:
-        for pause in pauses():
-            try:
-                return await super().get(key, prototype, byte_range)
-            except icechunk.IcechunkError as error:
-                if not is_broken(error):
-                    raise
-            await asyncio.sleep(pause)
-        return await super().get(key, prototype, byte_range)
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

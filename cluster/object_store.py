@@ -19,8 +19,8 @@ from typing import Any
 
 from cluster import s3_client
 from cluster.address import SUPPORTED, Address, is_local, join, parse
-from cluster.broken_answers import pauses
 from cluster.conditional_writes import Probe, probe, require_transactional
+from cluster.patience import pauses
 from cluster.store_errors import (
     MissingObjectError,
     StoreError,

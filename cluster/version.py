@@ -16,9 +16,9 @@ import zarr
 
 from cluster import releases
 from cluster.address import Address
-from cluster.broken_answers import root_group
 from cluster.icechunk_storage import settled, steady
 from cluster.ledger import Receipt, add, adds
+from cluster.patience import root_group
 
 # Icechunk refuses a commit that changes nothing; one of failed receipts only counts itself here.
 COUNTER = "nunatak:commits"
@@ -112,16 +112,19 @@ class Version:
         """The receipts as this driver read or committed them last; a view that asks no store."""
         return MappingProxyType(self._read[1])
 
-    @steady("reading")
     def fork(self) -> icechunk.ForkSession:
         """Return a copy of the version to write into: it travels to a worker and comes back.
 
         It holds at least every key that the ledger was last seen to hold, whoever did it, so a
         stage can read what the stages before it wrote.
         """
-        if self._base is None:
-            self._base = self._repository.writable_session(self.branch)
-        return self._base.fork()
+        base = self._base or self._writable()
+        self._base = base
+        return base.fork()
+
+    @steady("reading")
+    def _writable(self) -> icechunk.Session:
+        return self._repository.writable_session(self.branch)
 
     def commit(
         self, forks: Sequence[icechunk.ForkSession | None], receipts: Sequence[Receipt]

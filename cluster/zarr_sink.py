@@ -21,10 +21,11 @@ import zarr
 
 from cluster import icechunk_storage, releases
 from cluster.address import Address, parse
-from cluster.broken_answers import root_group
 from cluster.icechunk_storage import ROOT_SNAPSHOT, NoRepository, guard, steady, won
 from cluster.ledger import Receipt
 from cluster.object_store import require_transactional
+from cluster.patience import root_group
+from cluster.patient_store import PatientStore
 from cluster.releases import NoVersion, Published
 from cluster.version import Version
 
@@ -158,7 +159,7 @@ class Repository:
         return releases.shown(self._repository)
 
     @steady("reading")
-    def read(self, version: str | None = None) -> icechunk.IcechunkStore:
+    def read(self, version: str | None = None) -> PatientStore:
         """Return a read-only Zarr store of a complete version.
 
         Parameters
@@ -174,7 +175,7 @@ class Repository:
         else:
             msg = f"{self.address.url} holds no complete version yet; finish its run first"
             raise NoVersion(msg)
-        store = self._repository.readonly_session(snapshot_id=found).store
+        store = PatientStore(self._repository.readonly_session(snapshot_id=found).store)
         root_group(store, "r")  # read whole once, it is kept: what opens the store finds its groups
         return store
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from cluster import broken_answers, geozarr, object_store, work
+from cluster import geozarr, object_store, patience, work
 from cluster.crew import perform
 from cluster.ledger import Receipt
 from cluster.store_errors import StoreError
@@ -23,7 +23,7 @@ SIDE = 48  # 18 kB a chunk: an object of its own
 
 @pytest.fixture(autouse=True)
 def _shorter_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broken_answers, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
 
 
 def field_of(key: str) -> np.ndarray:
@@ -57,14 +57,11 @@ def require_whole(group: zarr.Group) -> None:
         np.testing.assert_array_equal(group["field"][int(key)], field_of(key))
 
 
-@pytest.mark.parametrize("share", [0.1, 0.33])
-def test_a_product_is_made_and_read_through_answers_cut_short(
-    faulty_proxy: FaultyProxy, share: float
-) -> None:
+def test_a_product_is_made_and_read_through_answers_cut_short(faulty_proxy: FaultyProxy) -> None:
     url = "s3://ice/cut"
     # The probe of the store's conditional writes is of its own kind: what is cut there is told.
     Repository.open(url)
-    faulty_proxy.begin(cut_share=share, path="/ice/cut/")
+    faulty_proxy.begin(cut_share=0.1, path="/ice/cut/")
 
     version = made(url)
     geozarr.export_geozarr(version.group(), "s3://ice/cut/copy", snapshot=version.tip)
@@ -96,18 +93,31 @@ def test_a_worker_reads_and_writes_through_an_answer_cut_short(faulty_proxy: Fau
         assert outcome.receipt.state == "done"
 
 
-def test_a_chunk_read_before_all_else_is_right_or_an_error(faulty_proxy: FaultyProxy) -> None:
-    """As a Dask graph of our arrays does on its workers, outside our own store."""
+def test_a_chunk_read_before_all_else_is_right(faulty_proxy: FaultyProxy) -> None:
+    """As a Dask graph of our arrays does on its workers."""
     made("s3://ice/graph")
-    array = zarr.open_group(Repository.open("s3://ice/graph").read(), mode="r")["field"]
-    sent = pickle.dumps(array)
+    store = Repository.open("s3://ice/graph").read()
+    sent = pickle.dumps(zarr.open_group(store, mode="r")["field"])
+    for cut_at in (1, 2, 3):  # snapshot, manifest, chunk
+        faulty_proxy.begin(cut_at=cut_at)
+        fresh: Any = pickle.loads(sent)  # noqa: S301 our own bytes
+        np.testing.assert_array_equal(fresh[3], field_of("3"))
+        assert faulty_proxy.cut == 1
+
+
+def test_who_reads_without_our_store_gets_an_error_and_no_fill_value(
+    faulty_proxy: FaultyProxy,
+) -> None:
+    made("s3://ice/graph")
+    store = Repository.open("s3://ice/graph").read().session.store
+    sent = pickle.dumps(zarr.open_group(store, mode="r")["field"])
     for cut_at, told in ((1, True), (2, True), (3, False)):  # snapshot, manifest, chunk
         faulty_proxy.begin(cut_at=cut_at)
         fresh: Any = pickle.loads(sent)  # noqa: S301 our own bytes
         if told:
             with pytest.raises(icechunk.IcechunkError) as error:
                 fresh[3]
-            assert broken_answers.is_broken(error.value)
+            assert patience.is_broken(error.value)
         np.testing.assert_array_equal(fresh[3], field_of("3"))
         assert faulty_proxy.cut == 1
 
@@ -134,7 +144,44 @@ def test_a_version_whose_metadata_never_arrive_is_told_as_the_stores_fault(
     faulty_proxy.begin(cut_every=1)
     with pytest.raises(StoreError, match=r"could not be read in 8 tries.*break off.*same command"):
         perform("0", write, pickle.loads(sent))  # noqa: S301 our own bytes
-    assert faulty_proxy.cut >= broken_answers.TRIES
+    assert faulty_proxy.cut >= patience.TRIES
+
+
+class TestSilence:
+    """A server that keeps its connections and does not answer, as one whose power was cut."""
+
+    @pytest.fixture(autouse=True)
+    def _impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(patience, "longest_silence", lambda: 1.5)
+
+    def test_a_worker_asks_again(self, faulty_proxy: FaultyProxy) -> None:
+        sent = pickle.dumps(made("s3://ice/still").fork())
+        faulty_proxy.begin(silent=1)
+        outcome = perform("0", write, pickle.loads(sent))  # noqa: S301 our own bytes
+        assert outcome.receipt.state == "done"
+        assert faulty_proxy.silenced == 1
+        faulty_proxy.begin(silent=1, methods=("PUT",))
+        perform("1", write, pickle.loads(sent))  # noqa: S301 our own bytes
+        assert faulty_proxy.silenced == 1
+
+    def test_a_driver_commits_once_although_it_asks_again(self, faulty_proxy: FaultyProxy) -> None:
+        version = made("s3://ice/still")
+        faulty_proxy.begin(silent=1, methods=("PUT", "POST"))
+        version.commit([None], [Receipt("lost", "failed", reason="no such scene")])
+        assert faulty_proxy.silenced == 1
+        held = Repository.open("s3://ice/still", read_only=True).find("broken")
+        assert held is not None
+        assert sorted(held.receipts()) == [*KEYS, "lost"]
+
+    def test_who_never_hears_anything_says_so(self, faulty_proxy: FaultyProxy) -> None:
+        version = made("s3://ice/still")
+        sent = pickle.dumps(version.fork())
+        faulty_proxy.begin(silent=1000, methods=("GET", "HEAD", "PUT", "POST"))
+        words = r"has not answered for 2 s, 2 times; .* intact; .*same command.*STORE_TIMEOUT"
+        with pytest.raises(StoreError, match=words):
+            version.receipts()
+        with pytest.raises(StoreError, match=words):
+            perform("0", write, pickle.loads(sent))  # noqa: S301 our own bytes
 
 
 def test_an_object_is_read_whole_through_answers_cut_short(faulty_proxy: FaultyProxy) -> None:
@@ -145,4 +192,4 @@ def test_an_object_is_read_whole_through_answers_cut_short(faulty_proxy: FaultyP
     faulty_proxy.begin(cut_every=1)
     with pytest.raises(StoreError):
         object_store.read_bytes("s3://ice/one")
-    assert faulty_proxy.cut == broken_answers.TRIES
+    assert faulty_proxy.cut == patience.TRIES

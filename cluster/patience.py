@@ -1,0 +1,155 @@
+"""A store whose answers break off, or never come: asked again, and then told.
+
+Icechunk asks again for chunks whose answers break off. For its own metadata (snapshots, manifests)
+it does not: that is an error, or, where the first thing asked of a session is the metadata of a
+group or an array, "there is no such key", which Zarr takes for a group that does not exist. No
+chunk is ever taken for missing in this way, so no number becomes a fill value. And where a server
+keeps the connection and stays silent, as one does whose power was cut, Icechunk waits for ever.
+
+Reading changes nothing, and whoever changes a repository here starts anew from what it holds, so
+asking again is safe. What was read whole meanwhile is kept by Icechunk: each try gets further.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar
+
+import icechunk
+import zarr
+from zarr.errors import GroupNotFoundError
+
+from cluster import settings
+from cluster.store_errors import StoreError
+
+Result = TypeVar("Result")
+
+TRIES = 8
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+SILENCES = 2
+"""How often a store may stay silent before it counts as gone."""
+# How the first line of Icechunk's error begins or ends where bytes are missing from an answer.
+_SIGNS = ("streaming error", "I/O error")
+# A store that restarts is back within this half minute and more. By default the pauses grow to
+# minutes: a run would sleep long after the store has come back.
+REQUEST_TRIES = 12
+LONGEST_BACKOFF_MS = 8_000
+_LONGEST_RETRYING = 46.0  # all pauses of those tries together, at their longest [s]
+
+
+def retries() -> icechunk.StorageRetriesSettings:
+    """Return how often Icechunk itself sends a request again that was refused or not connected."""
+    return icechunk.StorageRetriesSettings(
+        max_tries=REQUEST_TRIES, initial_backoff_ms=100, max_backoff_ms=LONGEST_BACKOFF_MS
+    )
+
+
+def longest_silence() -> float:
+    """Return how long one call of Icechunk may take, its own tries included [s]."""
+    return _LONGEST_RETRYING + settings.read().store_timeout
+
+
+def silent(seconds: float) -> StoreError:
+    """Return the error of a store that keeps connections and does not answer."""
+    return StoreError(
+        f"the store keeps its connections and has not answered for {seconds:.0f} s, {SILENCES} "
+        "times; what was committed before is intact; once the store answers again, run the same "
+        "command again (NUNATAK_STORE_TIMEOUT says how long to wait for an answer)"
+    )
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether an error of Icechunk says that an answer broke off."""
+    if not isinstance(error, icechunk.IcechunkError):
+        return False
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    return any(sign in first for sign in _SIGNS)
+
+
+def pauses() -> Iterator[float]:
+    """Yield how long to wait before each further try [s], at random and longer each time."""
+    for number in range(TRIES - 1):
+        yield random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**number)  # noqa: S311
+
+
+def asked_again(ask: Callable[[], Result], *, seconds: float | None = None) -> Result:
+    """Return what ``ask`` returns, asking again while answers break off or do not come.
+
+    Parameters
+    ----------
+    ask : callable
+        Must look at the store anew each time.
+    seconds : float, optional
+        How long it may take [s]. It then runs in a thread of its own, which is left behind if it
+        takes longer: nothing can end a call that waits inside Icechunk.
+
+    Raises
+    ------
+    icechunk.IcechunkError
+        The last one, if every answer broke off.
+    StoreError
+        If no answer came :data:`SILENCES` times.
+    """
+    silences = 0
+    for pause in (*pauses(), None):
+        try:
+            return ask() if seconds is None else _within(seconds, ask)
+        except icechunk.IcechunkError as error:
+            if pause is None or not is_broken(error):
+                raise
+        except _SilentError:
+            silences += 1
+            if silences == SILENCES or pause is None:
+                raise silent(seconds or 0.0) from None
+        time.sleep(pause)
+    raise AssertionError
+
+
+class _SilentError(Exception):
+    """A call took too long."""
+
+
+def _within(seconds: float, ask: Callable[[], Result]) -> Result:
+    """Return what ``ask`` returns, or raise what it raises, if it does so in time."""
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(ask())
+        except BaseException as error:  # noqa: BLE001 - raised where it was asked for
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="store", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise _SilentError
+    return results[0]
+
+
+def root_group(store: Any, mode: Literal["r", "r+"]) -> zarr.Group:
+    """Open the root group of a session, which every version has.
+
+    Raises
+    ------
+    StoreError
+        If its metadata cannot be read whole.
+    """
+    for pause in (*pauses(), None):
+        try:
+            return asked_again(lambda: zarr.open_group(store, mode=mode))
+        except GroupNotFoundError as error:
+            if pause is None:
+                msg = (
+                    f"the metadata of the version could not be read in {TRIES} tries: the store's "
+                    "answers break off, or its objects were removed; what was committed before is "
+                    "as it was; once the store answers whole, run the same command again"
+                )
+                raise StoreError(msg) from error
+        time.sleep(pause)
+    raise AssertionError
