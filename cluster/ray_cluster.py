@@ -155,7 +155,7 @@ def _started_here(count: int, memory: int, gpus: int | None) -> Iterator[RayClus
                     _temp_dir=folder,
                     _plasma_directory=_store_folder(folder),
                 )
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises bare ones where a node is not there in time
             msg = f"Ray could not be started on this machine ({error}); expected {count} cores, "
             msg += f"{_STORE_BYTES >> 20} MiB for its object store and a writable {folder}"
             raise ClusterError(msg) from error

@@ -8,11 +8,13 @@ tag names a complete version that readers do not see yet; publishing again finds
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
 import icechunk
 
 from cluster.address import Address
 from cluster.icechunk_storage import ROOT_SNAPSHOT, settled, translated, won
+from cluster.patience import asked_again
 
 _TAG = re.compile(r"v([1-9][0-9]*)")
 
@@ -53,9 +55,31 @@ def shown(repository: icechunk.Repository) -> str | None:
 
 
 def tags(repository: icechunk.Repository) -> dict[str, str]:
-    """Return the snapshot of each version tag, oldest first."""
-    names = [name for name in repository.list_tags() if _TAG.fullmatch(name)]
-    return {name: repository.lookup_tag(name) for name in sorted(names, key=_number)}
+    """Return the snapshot of each version tag, oldest first.
+
+    Each number is asked for, up to the first one that neither exists nor is listed: Icechunk's list
+    leaves out, without a word, a tag whose object it could not read.
+    """
+    last = max(map(_number, repository.list_tags()), default=0)
+    found: dict[str, str] = {}
+    for number in count(1):
+        snapshot = _tagged(repository, f"v{number}")
+        if snapshot is not None:
+            found[f"v{number}"] = snapshot
+        elif number > last:
+            return found
+    raise AssertionError
+
+
+def _tagged(repository: icechunk.Repository, name: str) -> str | None:
+    """Return the snapshot of a tag, None if there is none; an error where it cannot be read."""
+    try:
+        snapshot: str = repository.lookup_tag(name)
+    except icechunk.IcechunkError as error:
+        if "ref not found" in str(error):
+            return None
+        raise
+    return snapshot
 
 
 def lookup(repository: icechunk.Repository, address: Address, version: str) -> str:
@@ -112,7 +136,7 @@ def show(repository: icechunk.Repository, address: Address, snapshot: str) -> No
 def roll_back(repository: icechunk.Repository, address: Address, tag: str) -> None:
     """Show readers the version ``tag`` again."""
     with translated(address, "reading"):
-        snapshot = lookup(repository, address, tag)
+        snapshot = asked_again(lambda: lookup(repository, address, tag))
     show(repository, address, snapshot)
 
 

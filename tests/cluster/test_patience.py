@@ -122,6 +122,20 @@ def test_who_reads_without_our_store_gets_an_error_and_no_fill_value(
         assert faulty_proxy.cut == 1
 
 
+def test_a_version_is_never_left_out_of_the_history(faulty_proxy: FaultyProxy) -> None:
+    """Icechunk's own list of tags leaves out those that it cannot read, and says nothing."""
+    repository = Repository.open("s3://ice/tags")
+    for run in ("one", "two"):
+        version = repository.begin(run, fresh=True)
+        version.initialise(template)
+        version.publish()
+    for cut_at in range(1, 12):
+        faulty_proxy.begin(cut_at=cut_at)
+        assert [each.tag for each in repository.history()] == ["v1", "v2"]
+    faulty_proxy.begin(cut_at=2)
+    assert version.publish() == "v2"
+
+
 def test_objects_that_were_removed_are_an_error_and_no_fill_value(
     faulty_proxy: FaultyProxy,
 ) -> None:

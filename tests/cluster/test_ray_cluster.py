@@ -204,6 +204,21 @@ class TestKeysOnRay:
             pass
 
 
+def test_a_node_that_does_not_start_in_time_is_told_as_the_clusters_fault(monkeypatch):
+    """Ray raises a bare Exception then, which would be taken for a defect of ours."""
+    import ray
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002 as Ray does
+
+    monkeypatch.setattr(ray, "init", init)
+    with (
+        pytest.raises(ClusterError, match=r"timed out during startup.*expected 1 cores"),
+        ray_cluster.connect(workers=1),
+    ):
+        pass
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_an_interrupted_driver_leaves_neither_process_nor_folder(tmp_path):

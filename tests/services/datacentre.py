@@ -34,7 +34,8 @@ DASK = [sys.executable, "-m", "dask"]
 BUCKET = "ice"
 READY = 180.0  # [s]; a busy machine starts servers slowly
 PATIENCE = ClusterSettings(worker_ttl=15.0, tcp_timeout=12.0, connect_timeout=25.0)
-_S3, _PROXY, _SCHEDULER, _GCS, _CLIENTS = 8333, 9000, 8786, 6379, 10001
+_PROXY, _SCHEDULER, _GCS, _CLIENTS = 9000, 8786, 6379, 10001
+_STORE_PORTS = {"s3": 8333, "master": 9333, "filer": 8888, "volume": 9340, "admin": 9370}
 _FOLDER_OF_MODULES = Path(__file__).resolve().parents[2]
 
 
@@ -67,10 +68,14 @@ class Datacentre:
     network : Network
     folder : Path
         Logs, certificates and what the store keeps.
+    shift : int
+        Added to the ports of the store. Its parts meet over sockets in /tmp that are named by
+        port: namespaces or not, two stores of the same ports would be one.
     """
 
     network: Network
     folder: Path
+    shift: int = 0
     servers: dict[str, "subprocess.Popen[str]"] = field(default_factory=dict)
     preloaded: dict[str, str] = field(default_factory=dict)
     _token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
@@ -97,7 +102,7 @@ class Datacentre:
     def environment(self, host: str) -> dict[str, str]:
         """Return what a process of ours finds in the environment of a host."""
         return {
-            **self._store_environment(_PROXY),
+            **self._store_environment(),
             **dask_cluster.spot_environment(PATIENCE),
             **certificates.environment(self.folder / "tls"),
             "NUNATAK_TCP_TIMEOUT": f"{PATIENCE.tcp_timeout:g}",
@@ -118,7 +123,7 @@ class Datacentre:
         """Start the S3 server and, before it, a proxy whose faults can be set."""
         home, host = self.folder / "weed", self.network.address["store"]
         home.mkdir(exist_ok=True)
-        ports = {"s3": _S3, "master": 9333, "filer": 8888, "volume": 9340, "admin": 9370}
+        ports = {name: port + self.shift for name, port in _STORE_PORTS.items()}
         self._serve(
             "store",
             "weed",
@@ -131,7 +136,7 @@ class Datacentre:
         )
         if "proxy" not in self.servers:
             self.faults()
-            proxy = ["-m", "tests.services.s3_proxy", host, str(_PROXY), str(_S3)]
+            proxy = ["-m", "tests.services.s3_proxy", host, str(_PROXY), str(ports["s3"])]
             self._serve("store", "proxy", [sys.executable, *proxy, str(self.folder / "faults")])
         self.ask("store", "tests.services.wait_for_store", BUCKET)
 
@@ -213,7 +218,7 @@ class Datacentre:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        own = self.environment(host) if name != "weed" else self._store_environment(_S3)
+        own = self.environment(host) if name != "weed" else self._store_environment()
         self.servers[name] = self.network.start(
             host, command, environment={**own, **(environment or {})}, log=self.log(name)
         )
@@ -276,7 +281,7 @@ class Datacentre:
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def _store_environment(self, port: int) -> dict[str, str]:
+    def _store_environment(self) -> dict[str, str]:
         key, secret = self._keys
         return {
             "AWS_ACCESS_KEY_ID": key,
@@ -284,15 +289,15 @@ class Datacentre:
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": f"http://{self.network.address['store']}:{port}",
+            "AWS_ENDPOINT_URL": f"http://{self.network.address['store']}:{_PROXY}",
         }
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Datacentre]:
+def opened(folder: Path, *, shift: int = 0) -> Iterator[Datacentre]:
     """Yield a data centre whose hosts are there; its servers are started by who needs them."""
     with built(HOSTS) as network:
-        centre = Datacentre(network, folder)
+        centre = Datacentre(network, folder, shift)
         try:
             yield centre
         finally:
