@@ -2,6 +2,7 @@
 the numbers are those of one process, nothing is lost, nothing is written twice.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -113,6 +114,7 @@ def test_the_disk_of_the_store_is_full(work: MakeWork, small_disk: Path, tmp_pat
         centre.start_store()
         centre.start_dask()
         path, output = made.run_file(centre, "full")
+        centre.faults(delay=0.05, methods=EVERYTHING)  # that there is a middle of the run
         driver = centre.drive(path, "--scheduler", centre.scheduler)
         centre.wait_for_keys(output, SOME, driver)
         filler = small_disk / "filler"
@@ -129,6 +131,9 @@ def test_the_disk_of_the_store_is_full(work: MakeWork, small_disk: Path, tmp_pat
 
 def _fill(path: Path) -> None:
     """Write until nothing more goes onto the disk."""
-    with path.open("wb") as file:
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free
-        os.posix_fallocate(file.fileno(), 0, free)
+        os.posix_fallocate(file.fileno(), 0, max(1, free - 8 * 2**20))
+        file.seek(0, os.SEEK_END)
+        while True:  # what the store takes meanwhile is not ours to have
+            file.write(bytes(2**16))
