@@ -1,0 +1,1 @@
+"""Estimates of one quantity by several methods: how far apart, combined, and moved by what."""
