@@ -38,6 +38,10 @@ RACES = 200
 # new manifest of each array that it touches, and by default 15 million references are kept: memory
 # that grows with every commit of a driver. A manifest of more than this is read anew each time.
 KEPT_REFERENCES = 250_000
+# A manifest lists so many chunks of an array at the most along each of its dimensions. A commit
+# writes anew the manifests that it touches: with one for each array, every commit would read, hold
+# and write a list as long as the array, and memory would grow with the product.
+CHUNKS_PER_MANIFEST = 500
 LONGEST_PAUSE = 1.0
 
 
@@ -50,6 +54,14 @@ def configuration() -> icechunk.RepositoryConfig:
     config = icechunk.RepositoryConfig.default()
     config.storage = icechunk.StorageSettings(retries=patience.retries())
     config.caching = icechunk.CachingConfig(num_chunk_refs=KEPT_REFERENCES)
+    splitting = icechunk.ManifestSplittingConfig.from_dict(
+        {
+            icechunk.ManifestSplitCondition.AnyArray(): {
+                icechunk.ManifestSplitDimCondition.Any(): CHUNKS_PER_MANIFEST
+            }
+        }
+    )
+    config.manifest = icechunk.ManifestConfig(splitting=splitting)
     return config
 
 

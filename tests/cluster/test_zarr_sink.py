@@ -456,3 +456,30 @@ def test_a_conflict_is_told_without_beginning_anything(repository):
     assert "holds the work of run a" in said
     assert "members: 30 -> 60" in said
     assert repository.find("b") is None
+
+
+def test_manifests_stay_short_and_old_products_are_continued(tmp_path):
+    """Products were made before manifests were split; either kind is read whole by the other."""
+    storage = icechunk_storage.storage(parse(str(tmp_path / "old")))
+    icechunk_storage.quiet()
+    old = icechunk.Repository.create(storage)
+
+    def write(repository: icechunk.Repository, first: int, last: int) -> list[int]:
+        session = repository.writable_session("main")
+        rows = zarr.open_group(session.store, mode="r+")["rows"]
+        rows[first:last] = np.arange(first, last)
+        written = repository.lookup_snapshot(session.commit(f"to {last}")).manifests
+        return sorted(manifest.num_chunk_refs for manifest in written)
+
+    session = old.writable_session("main")
+    zarr.open_group(session.store, mode="w").create_array(
+        "rows", shape=(1700,), chunks=(1,), dtype="f8", fill_value=-1.0
+    )
+    session.commit("arrays")
+    assert write(old, 0, 600) == [600]
+
+    new = icechunk.Repository.open(storage, icechunk_storage.configuration())
+    assert write(new, 600, 1650) == [150, 500, 500, 500]
+    for repository in (old, new):
+        rows = zarr.open_group(repository.readonly_session("main").store, mode="r")["rows"]
+        np.testing.assert_array_equal(rows[:], np.r_[np.arange(1650.0), np.full(50, -1.0)])
