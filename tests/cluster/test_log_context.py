@@ -6,11 +6,19 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
 
-from cluster import log_context, telemetry
+from cluster import log_context, ray_cluster, telemetry
+from cluster.ledger import Receipt
 from cluster.log_context import RunContext
+from cluster.work import process
+from cluster.zarr_sink import Repository
+from tests.fixtures.products import Template, keys
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +162,39 @@ def test_a_key_carried_out_by_the_driver_leaves_its_logging_alone() -> None:
         pass
 
     assert not logging.getLogger().handlers
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A job that says something of its key."""
+
+    context: RunContext
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        with telemetry.working_on(key, self.context):
+            logging.getLogger("pipelines").warning("a scene is dark")
+        group["rows"][int(key.split("/")[1])] = np.zeros(group["rows"].shape[1])
+        return Receipt(key, "done")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_workers_of_ray_sign_their_lines_in_rays_own_logs(tmp_path: Path) -> None:
+    import ray
+
+    version = Repository.open(str(tmp_path / "product.icechunk")).begin("a")
+    version.initialise(Template(2))
+    job = Telling(RunContext("3fa8", "scenes", structured=True, origin="driver:1"))
+
+    with ray_cluster.connect(workers=1) as cluster:
+        process(keys(2), job, version=version, client=cluster)
+        session = Path(ray._private.worker.global_worker.node.get_logs_dir_path())
+        found = [
+            json.loads(line)
+            for path in session.glob("worker-*.err")
+            for line in path.read_text().splitlines()
+            if "a scene is dark" in line
+        ]
+
+    told = sorted((each["run_id"], each["product"], each["key"]) for each in found)
+    assert told == [("3fa8", "scenes", key) for key in keys(2)]
