@@ -22,7 +22,7 @@ from zarr.buffer import default_buffer_prototype
 
 from cluster import object_store
 from cluster.address import Address, parse
-from cluster.icechunk_storage import guard, quiet, steady
+from cluster.icechunk_storage import guard, quiet, translated
 from cluster.version import COUNTER
 
 SNAPSHOT = "nunatak:snapshot"
@@ -71,21 +71,15 @@ def export_geozarr(
         msg = f"the group {group.path!r} is not the root of its store; export the root group"
         raise GeoZarrError(msg)
     quiet()
-    return _copied(parse(url), group.store, snapshot, grid_mapping)
-
-
-@steady("writing the plain copy")
-def _copied(
-    address: Address, store: Store, snapshot: str, grid_mapping: Mapping[str, Any] | None
-) -> bool:
-    with guard(address):
+    address = parse(url)
+    with guard(address), translated(address, "writing the plain copy"):
         if _copied_snapshot(address) == snapshot:
             return False
-        names = _waited(_names(store))
-        documents = _documents(store, names, snapshot, grid_mapping)
+        names = _waited(_names(group.store))
+        documents = _documents(group.store, names, snapshot, grid_mapping)
         chunks = [name for name in names if not _is_metadata(name)]
         replace = _replace_folder if address.is_local else _replace_objects
-        replace(store, chunks, documents, address)
+        replace(group.store, chunks, documents, address)
     return True
 
 

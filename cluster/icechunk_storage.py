@@ -25,6 +25,7 @@ from cluster import patience, s3_client
 from cluster.address import Address
 from cluster.object_store import StoreError, delete, list_objects
 from cluster.patience import asked_again
+from cluster.patient_repository import PatientRepository
 
 Result = TypeVar("Result")
 Owner = TypeVar("Owner")
@@ -38,10 +39,12 @@ RACES = 200
 # new manifest of each array that it touches, and by default 15 million references are kept: memory
 # that grows with every commit of a driver. A manifest of more than this is read anew each time.
 KEPT_REFERENCES = 250_000
-# A manifest lists so many chunks of an array at the most along each of its dimensions. A commit
-# writes anew the manifests that it touches: with one for each array, every commit would read, hold
-# and write a list as long as the array, and memory would grow with the product.
-CHUNKS_PER_MANIFEST = 500
+# A manifest lists so many chunks of an array at the most along its first dimension, and so many
+# along each other one: 256 of a list, 4096 of a map, 65,536 of a series of maps. A commit writes
+# anew the manifests that it touches: with one for each array, every commit would read, hold and
+# write a list as long as the array, and memory would grow with the product.
+CHUNKS_PER_MANIFEST = 256
+CHUNKS_ACROSS = 16
 LONGEST_PAUSE = 1.0
 
 
@@ -57,7 +60,8 @@ def configuration() -> icechunk.RepositoryConfig:
     splitting = icechunk.ManifestSplittingConfig.from_dict(
         {
             icechunk.ManifestSplitCondition.AnyArray(): {
-                icechunk.ManifestSplitDimCondition.Any(): CHUNKS_PER_MANIFEST
+                icechunk.ManifestSplitDimCondition.Axis(0): CHUNKS_PER_MANIFEST,
+                icechunk.ManifestSplitDimCondition.Any(): CHUNKS_ACROSS,
             }
         }
     )
@@ -142,16 +146,11 @@ def steady(
         def reader(owner: Owner, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
             where: Any = getattr(owner, "address", owner)
             with translated(where, doing):
-                return asked_again(lambda: read(owner, *args, **kwargs), seconds=_limit(where))
+                return asked_again(lambda: read(owner, *args, **kwargs))
 
         return reader
 
     return made
-
-
-def _limit(address: Address) -> float | None:
-    """Return how long a call may take; a local disk is waited for."""
-    return None if address.is_local else patience.longest_silence()
 
 
 def explained(error: BaseException) -> str:
@@ -173,7 +172,7 @@ def explained(error: BaseException) -> str:
 
 
 @steady("opening")
-def open_or_create(address: Address) -> icechunk.Repository:
+def open_or_create(address: Address) -> PatientRepository:
     """Open the repository at ``address``, creating it first where there is none.
 
     Creation takes two writes, a snapshot and then the branch ``main``. Whoever is killed between
@@ -182,9 +181,10 @@ def open_or_create(address: Address) -> icechunk.Repository:
     """
     deadline = time.monotonic() + (0.0 if address.is_local else CREATION_SECONDS)
     with guard(address):
-        while not icechunk.Repository.exists(storage(address)):
+        while not _exists(address):
             try:
-                return icechunk.Repository.create(storage(address), configuration())
+                # Without a configuration, which would be one more object to be killed before.
+                _once(address, lambda: icechunk.Repository.create(storage(address)))
             except icechunk.IcechunkError as error:
                 if "clean prefixes" not in str(error) and "conflict" not in str(error):
                     raise
@@ -192,18 +192,37 @@ def open_or_create(address: Address) -> icechunk.Repository:
                     _remove_leftover(address)
                 else:
                     time.sleep(0.5)
-        return icechunk.Repository.open(storage(address), configuration())
+        return _opened(address)
 
 
 @steady("opening")
-def open_existing(address: Address) -> icechunk.Repository:
+def open_existing(address: Address) -> PatientRepository:
     """Open the repository at ``address``; :class:`NoRepository` if there is none."""
     # Icechunk makes the folder of any local storage that it is asked about.
     there = not address.is_local or address.local.is_dir()
-    if not (there and icechunk.Repository.exists(storage(address))):
+    if not (there and _exists(address)):
         msg = f"{address.url} holds no product; run its run file first, or correct the address"
         raise NoRepository(msg)
-    return icechunk.Repository.open(storage(address), configuration())
+    return _opened(address)
+
+
+def _exists(address: Address) -> bool:
+    def ask() -> bool:
+        return icechunk.Repository.exists(storage(address))
+
+    return ask() if address.is_local else patience.read(ask)
+
+
+def _opened(address: Address) -> PatientRepository:
+    def ask() -> icechunk.Repository:
+        return icechunk.Repository.open(storage(address), configuration())
+
+    found = ask() if address.is_local else patience.read(ask)
+    return PatientRepository(found, limited=not address.is_local)
+
+
+def _once(address: Address, call: Callable[[], Result]) -> Result:
+    return call() if address.is_local else patience.change(call)
 
 
 def _remove_leftover(address: Address) -> None:
@@ -228,7 +247,7 @@ def settled(address: Address, doing: str, attempt: Callable[[], Result | None]) 
     """
     for lost in range(RACES):
         with guard(address), translated(address, doing):
-            result = asked_again(attempt, seconds=_limit(address))
+            result = asked_again(attempt)
         if result is not None:
             return result
         time.sleep(random.uniform(0.0, min(LONGEST_PAUSE, 0.01 * 2.0 ** min(lost, 10))))  # noqa: S311

@@ -6,14 +6,16 @@ group or an array, "there is no such key", which Zarr takes for a group that doe
 chunk is ever taken for missing in this way, so no number becomes a fill value. And where a server
 keeps the connection and stays silent, as one does whose power was cut, Icechunk waits for ever.
 
-Reading changes nothing, and whoever changes a repository here starts anew from what it holds, so
-asking again is safe. What was read whole meanwhile is kept by Icechunk: each try gets further.
+What only reads is asked again. What changes a repository is asked once: a call that waits inside
+Icechunk cannot be ended, only left behind, and what was left behind may take effect late. So a
+change that is not answered ends the run, and whoever comes next looks at what the store holds.
 """
 
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 import icechunk
@@ -30,6 +32,10 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 SILENCES = 2
 """How often a store may stay silent before it counts as gone."""
+CHANGE_PATIENCE = 10.0
+"""A commit reads and writes lists of chunks; it may take so many times as long as other calls."""
+LEAST_RATE = 32 * 1024
+"""A chunk on its way may take as long as at this rate, beside the limit of any call [bytes/s]."""
 # How the first line of Icechunk's error begins or ends where bytes are missing from an answer.
 _SIGNS = ("streaming error", "I/O error")
 # A store that restarts is back within this half minute and more. By default the pauses grow to
@@ -51,12 +57,13 @@ def longest_silence() -> float:
     return _LONGEST_RETRYING + settings.read().store_timeout
 
 
-def silent(seconds: float) -> StoreError:
+def silent(seconds: float, times: int) -> StoreError:
     """Return the error of a store that keeps connections and does not answer."""
+    often = f", {times} times" if times > 1 else ""
     return StoreError(
-        f"the store keeps its connections and has not answered for {seconds:.0f} s, {SILENCES} "
-        "times; what was committed before is intact; once the store answers again, run the same "
-        "command again (NUNATAK_STORE_TIMEOUT says how long to wait for an answer)"
+        f"the store keeps its connections and has not answered for {seconds:.0f} s{often}; what "
+        "was committed before is intact; once the store answers again, run the same command again "
+        "(NUNATAK_STORE_TIMEOUT says how long to wait for an answer)"
     )
 
 
@@ -74,51 +81,74 @@ def pauses() -> Iterator[float]:
         yield random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**number)  # noqa: S311
 
 
-def asked_again(ask: Callable[[], Result], *, seconds: float | None = None) -> Result:
-    """Return what ``ask`` returns, asking again while answers break off or do not come.
+def asked_again(ask: Callable[[], Result]) -> Result:
+    """Return what ``ask`` returns, asking again while answers break off.
 
     Parameters
     ----------
     ask : callable
         Must look at the store anew each time.
-    seconds : float, optional
-        How long it may take [s]. It then runs in a thread of its own, which is left behind if it
-        takes longer: nothing can end a call that waits inside Icechunk.
 
     Raises
     ------
     icechunk.IcechunkError
         The last one, if every answer broke off.
-    StoreError
-        If no answer came :data:`SILENCES` times.
     """
-    silences = 0
-    for pause in (*pauses(), None):
+    for pause in pauses():
         try:
-            return ask() if seconds is None else _within(seconds, ask)
+            return ask()
         except icechunk.IcechunkError as error:
-            if pause is None or not is_broken(error):
+            if not is_broken(error):
                 raise
-        except _SilentError:
-            silences += 1
-            if silences == SILENCES or pause is None:
-                raise silent(seconds or 0.0) from None
         time.sleep(pause)
-    raise AssertionError
+    return ask()
+
+
+def read(call: Callable[[], Result]) -> Result:
+    """Return what one reading call of Icechunk returns, made again if it is not answered in time.
+
+    Raises
+    ------
+    StoreError
+        If it is not answered :data:`SILENCES` times.
+    """
+    limit = longest_silence()
+    for _ in range(SILENCES):
+        with suppress(_SilentError):
+            return _within(limit, call)
+    raise silent(limit, SILENCES)
+
+
+def change(call: Callable[[], Result]) -> Result:
+    """Return what one changing call of Icechunk returns; it is made once.
+
+    Raises
+    ------
+    StoreError
+        If it is not answered in time. It may take effect later.
+    """
+    limit = CHANGE_PATIENCE * longest_silence()
+    try:
+        return _within(limit, call)
+    except _SilentError:
+        raise silent(limit, 1) from None
 
 
 class _SilentError(Exception):
     """A call took too long."""
 
 
-def _within(seconds: float, ask: Callable[[], Result]) -> Result:
-    """Return what ``ask`` returns, or raise what it raises, if it does so in time."""
+def _within(seconds: float, call: Callable[[], Result]) -> Result:
+    """Return what a call returns, or raise what it raises, if it does so in time.
+
+    It runs in a thread of its own, which is left behind if it takes longer.
+    """
     results: list[Result] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            results.append(ask())
+            results.append(call())
         except BaseException as error:  # noqa: BLE001 - raised where it was asked for
             errors.append(error)
 
@@ -142,7 +172,7 @@ def root_group(store: Any, mode: Literal["r", "r+"]) -> zarr.Group:
     """
     for pause in (*pauses(), None):
         try:
-            return asked_again(lambda: zarr.open_group(store, mode=mode))
+            return zarr.open_group(store, mode=mode)
         except GroupNotFoundError as error:
             if pause is None:
                 msg = (

@@ -1,7 +1,8 @@
 """A Zarr store over Icechunk's that asks again and gives up in words (:mod:`cluster.patience`)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import builtins
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import icechunk
@@ -42,16 +43,35 @@ class PatientStore(WrapperStore[Store]):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write an object; written again, it is the same."""
-        await _answered(lambda: self._store.set(key, value))
+        await _answered(lambda: self._store.set(key, value), size=len(value))
 
     async def delete(self, key: str) -> None:
         """Remove an object."""
         await _answered(lambda: self._store.delete(key))
 
+    async def list(self) -> AsyncIterator[str]:
+        """List all objects."""
+        for name in await _answered(lambda: _all(self._store.list())):
+            yield name
 
-async def _answered(ask: Callable[[], Awaitable[Result]]) -> Result:
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """List the objects below a prefix."""
+        for name in await _answered(lambda: _all(self._store.list_prefix(prefix))):
+            yield name
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """List what lies right below a prefix."""
+        for name in await _answered(lambda: _all(self._store.list_dir(prefix))):
+            yield name
+
+
+async def _all(names: AsyncIterator[str]) -> builtins.list[str]:
+    return [name async for name in names]
+
+
+async def _answered(ask: Callable[[], Awaitable[Result]], *, size: int = 0) -> Result:
     """Await an answer, asking again where it breaks off or does not come."""
-    limit, silences = patience.longest_silence(), 0
+    limit, silences = patience.longest_silence() + size / patience.LEAST_RATE, 0
     for pause in (*patience.pauses(), None):
         try:
             async with asyncio.timeout(limit):
@@ -62,6 +82,6 @@ async def _answered(ask: Callable[[], Awaitable[Result]]) -> Result:
         except TimeoutError:
             silences += 1
             if silences == patience.SILENCES or pause is None:
-                raise patience.silent(limit) from None
+                raise patience.silent(limit, silences) from None
         await asyncio.sleep(pause)
     raise AssertionError

@@ -15,6 +15,7 @@ import icechunk
 from cluster.address import Address
 from cluster.icechunk_storage import ROOT_SNAPSHOT, settled, translated, won
 from cluster.patience import asked_again
+from cluster.patient_repository import PatientRepository
 
 _TAG = re.compile(r"v([1-9][0-9]*)")
 
@@ -48,13 +49,13 @@ class Published:
     current: bool
 
 
-def shown(repository: icechunk.Repository) -> str | None:
+def shown(repository: PatientRepository) -> str | None:
     """Return the snapshot at ``main``, or None while that is still the empty root."""
-    snapshot: str = repository.lookup_branch("main")
+    snapshot = repository.lookup_branch("main")
     return None if snapshot == ROOT_SNAPSHOT else snapshot
 
 
-def tags(repository: icechunk.Repository) -> dict[str, str]:
+def tags(repository: PatientRepository) -> dict[str, str]:
     """Return the snapshot of each version tag, oldest first.
 
     Each number is asked for, up to the first one that neither exists nor is listed: Icechunk's list
@@ -71,18 +72,17 @@ def tags(repository: icechunk.Repository) -> dict[str, str]:
     raise AssertionError
 
 
-def _tagged(repository: icechunk.Repository, name: str) -> str | None:
+def _tagged(repository: PatientRepository, name: str) -> str | None:
     """Return the snapshot of a tag, None if there is none; an error where it cannot be read."""
     try:
-        snapshot: str = repository.lookup_tag(name)
+        return repository.lookup_tag(name)
     except icechunk.IcechunkError as error:
         if "ref not found" in str(error):
             return None
         raise
-    return snapshot
 
 
-def lookup(repository: icechunk.Repository, address: Address, version: str) -> str:
+def lookup(repository: PatientRepository, address: Address, version: str) -> str:
     """Return the snapshot of a published version, given its tag or the snapshot itself."""
     known = tags(repository)
     if version in known.values():
@@ -94,7 +94,7 @@ def lookup(repository: icechunk.Repository, address: Address, version: str) -> s
     return known[version]
 
 
-def history(repository: icechunk.Repository) -> list[Published]:
+def history(repository: PatientRepository) -> list[Published]:
     """Return the published versions, oldest first."""
     current = shown(repository)
     found = []
@@ -105,7 +105,7 @@ def history(repository: icechunk.Repository) -> list[Published]:
     return found
 
 
-def publish(repository: icechunk.Repository, address: Address, snapshot: str) -> str:
+def publish(repository: PatientRepository, address: Address, snapshot: str) -> str:
     """Tag ``snapshot`` unless it is tagged, show it to readers, and return the tag."""
 
     def tagged() -> str | None:
@@ -121,7 +121,7 @@ def publish(repository: icechunk.Repository, address: Address, snapshot: str) ->
     return tag
 
 
-def show(repository: icechunk.Repository, address: Address, snapshot: str) -> None:
+def show(repository: PatientRepository, address: Address, snapshot: str) -> None:
     """Point ``main`` at ``snapshot`` in one step; the last of several callers prevails."""
 
     def moved() -> bool | None:
@@ -133,7 +133,7 @@ def show(repository: icechunk.Repository, address: Address, snapshot: str) -> No
     settled(address, "publishing to", moved)
 
 
-def roll_back(repository: icechunk.Repository, address: Address, tag: str) -> None:
+def roll_back(repository: PatientRepository, address: Address, tag: str) -> None:
     """Show readers the version ``tag`` again."""
     with translated(address, "reading"):
         snapshot = asked_again(lambda: lookup(repository, address, tag))

@@ -19,6 +19,8 @@ from cluster.address import Address
 from cluster.icechunk_storage import settled, steady
 from cluster.ledger import Receipt, add, adds
 from cluster.patience import root_group
+from cluster.patient_repository import PatientRepository
+from cluster.patient_store import PatientStore
 
 # Icechunk refuses a commit that changes nothing; one of failed receipts only counts itself here.
 COUNTER = "nunatak:commits"
@@ -31,7 +33,7 @@ class Version:
 
     Parameters
     ----------
-    repository : icechunk.Repository
+    repository : PatientRepository
         The open repository.
     address : Address
         Where it lies.
@@ -47,7 +49,7 @@ class Version:
 
     def __init__(
         self,
-        repository: icechunk.Repository,
+        repository: PatientRepository,
         address: Address,
         *,
         branch: str,
@@ -69,8 +71,7 @@ class Version:
     @steady("reading")
     def tip(self) -> str:
         """The newest snapshot of the branch."""
-        snapshot: str = self._repository.lookup_branch(self.branch)
-        return snapshot
+        return self._repository.lookup_branch(self.branch)
 
     @property
     @steady("reading")
@@ -97,7 +98,7 @@ class Version:
             if self.initialised:
                 return True
             session = self._repository.writable_session(self.branch)
-            template(root_group(session.store, "r+"))
+            template(root_group(PatientStore(session.store), "r+"))
             return self._committed(session, "make the arrays", []) or None
 
         settled(self.address, "making the arrays of", attempt)
@@ -161,7 +162,8 @@ class Version:
     @steady("reading")
     def group(self) -> zarr.Group:
         """Return a read-only view of what is committed now."""
-        return root_group(self._repository.readonly_session(self.branch).store, "r")
+        store = self._repository.readonly_session(self.branch).store
+        return root_group(PatientStore(store), "r")
 
     def publish(self) -> str:
         """Show readers this version as its ledger was read last, and return its tag.
@@ -181,13 +183,13 @@ class Version:
         """Commit ``session`` where it stands, and return whether the branch still stood there."""
         ledger = self._ledger(session.snapshot_id)
         if not session.has_uncommitted_changes:
-            group = root_group(session.store, "r+")
+            group = root_group(PatientStore(session.store), "r+")
             group.attrs[COUNTER] = int(str(group.attrs.get(COUNTER, 0))) + 1
         self._base = None
         lines = [receipt.to_json() for receipt in receipts]
         metadata: dict[str, Any] = {**self._facts, "receipts": lines}
         try:
-            tip = session.commit(message, metadata)
+            tip = self._repository.commit(session, message, metadata)
         except icechunk.ConflictError:
             return False
         add(receipts, ledger)

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-import icechunk
 import zarr
 
 from cluster import icechunk_storage, releases
@@ -25,6 +24,7 @@ from cluster.icechunk_storage import ROOT_SNAPSHOT, NoRepository, guard, steady,
 from cluster.ledger import Receipt
 from cluster.object_store import require_transactional
 from cluster.patience import root_group
+from cluster.patient_repository import PatientRepository
 from cluster.patient_store import PatientStore
 from cluster.releases import NoVersion, Published
 from cluster.version import Version
@@ -63,13 +63,13 @@ class Repository:
 
     Parameters
     ----------
-    repository : icechunk.Repository
+    repository : PatientRepository
         The open repository.
     address : Address
         Where it lies.
     """
 
-    def __init__(self, repository: icechunk.Repository, address: Address) -> None:
+    def __init__(self, repository: PatientRepository, address: Address) -> None:
         self._repository = repository
         self.address = address
 
@@ -234,7 +234,7 @@ class Repository:
         session = self._repository.writable_session("origin")
         zarr.open_group(session.store, mode="w", zarr_format=3)
         facts = {"run_id": run_id, "number": number, "describe": describe}
-        tip: str = session.flush("begin", facts)
+        tip = self._repository.flush(session, "begin", facts)
         branch = _free_name(run_id, {work.branch for work in works})
         if not won(lambda: self._repository.create_branch(branch, tip)):
             return self._continued(self._works(), run_id, describe)

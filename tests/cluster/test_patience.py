@@ -1,5 +1,6 @@
 """Answers of a store that end in the middle are asked for again, and never become numbers."""
 
+import json
 import pickle
 from typing import Any
 
@@ -178,14 +179,20 @@ class TestSilence:
         perform("1", write, pickle.loads(sent))  # noqa: S301 our own bytes
         assert faulty_proxy.silenced == 1
 
-    def test_a_driver_commits_once_although_it_asks_again(self, faulty_proxy: FaultyProxy) -> None:
+    def test_a_driver_reads_again_and_changes_once(
+        self, faulty_proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patience, "CHANGE_PATIENCE", 1.0)
         version = made("s3://ice/still")
-        faulty_proxy.begin(silent=1, methods=("PUT", "POST"))
-        version.commit([None], [Receipt("lost", "failed", reason="no such scene")])
+        faulty_proxy.begin(silent=1)
+        assert sorted(version.receipts()) == KEYS
         assert faulty_proxy.silenced == 1
-        held = Repository.open("s3://ice/still", read_only=True).find("broken")
-        assert held is not None
-        assert sorted(held.receipts()) == [*KEYS, "lost"]
+        failed = Receipt("lost", "failed", reason="no such scene")
+        faulty_proxy.begin(silent=1, methods=("PUT", "POST"))
+        with pytest.raises(StoreError, match=r"not answered for 2 s; .* intact"):
+            version.commit([None], [failed])
+        version.commit([None], [failed])
+        assert sorted(told("s3://ice/still")) == [*KEYS, "lost"]
 
     def test_who_never_hears_anything_says_so(self, faulty_proxy: FaultyProxy) -> None:
         version = made("s3://ice/still")
@@ -196,6 +203,33 @@ class TestSilence:
             version.receipts()
         with pytest.raises(StoreError, match=words):
             perform("0", write, pickle.loads(sent))  # noqa: S301 our own bytes
+
+
+def told(url: str) -> list[str]:
+    """Return the key of every receipt in the history, without our ledger, which drops doubles."""
+    held = Repository.open(url, read_only=True).find("broken")
+    assert held is not None
+    history = held._repository.ancestry(branch=held.branch)
+    return [json.loads(line)["key"] for i in history for line in i.metadata.get("receipts", [])]
+
+
+@pytest.mark.parametrize("path", ["refs/branch.work", "refs/tag", "refs/branch.main", "/chunks/"])
+def test_what_took_place_although_its_answer_was_lost_is_not_done_twice(
+    faulty_proxy: FaultyProxy, path: str
+) -> None:
+    url = "s3://ice/lost"
+    version = Repository.open(url).begin("broken")
+    version.initialise(template)
+    faulty_proxy.begin(lost=1, path=path, methods=("PUT",))
+    work.process(KEYS, write, version=version, batch=2)
+    tag = version.publish()
+    assert faulty_proxy.requests > 1
+
+    assert tag == version.publish() == "v1"
+    assert sorted(told(url)) == KEYS
+    fresh = Repository.open(url, read_only=True)
+    assert [(each.tag, each.current) for each in fresh.history()] == [("v1", True)]
+    require_whole(zarr.open_group(fresh.read(), mode="r"))
 
 
 def test_an_object_is_read_whole_through_answers_cut_short(faulty_proxy: FaultyProxy) -> None:

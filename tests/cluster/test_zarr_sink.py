@@ -479,7 +479,7 @@ def test_manifests_stay_short_and_old_products_are_continued(tmp_path):
     assert write(old, 0, 600) == [600]
 
     new = icechunk.Repository.open(storage, icechunk_storage.configuration())
-    assert write(new, 600, 1650) == [150, 500, 500, 500]
+    assert write(new, 600, 1650) == [114, 256, 256, 256, 256, 256, 256]
     for repository in (old, new):
         rows = zarr.open_group(repository.readonly_session("main").store, mode="r")["rows"]
         np.testing.assert_array_equal(rows[:], np.r_[np.arange(1650.0), np.full(50, -1.0)])
