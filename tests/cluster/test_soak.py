@@ -26,12 +26,12 @@ def course_of(count: int, per_key: float) -> Course:
 WHOLE = Found(lost=0, double=0, chunks_lost=0, chunks_wrong=0, commits=9)
 
 
-@pytest.mark.parametrize(("per_key", "is_too_much"), [(4.3, False), (20.0, True)])
+@pytest.mark.parametrize(("per_key", "is_too_much"), [(1.5, False), (7.0, True)])
 def test_a_driver_that_keeps_more_of_a_key_than_its_receipt_is_found_out(per_key, is_too_much):
     said = faults(course_of(10_000, per_key), WHOLE)
 
     assert bool(said) == is_too_much
-    assert all("of 10000 keys, at most 43.7 MiB were expected" in each for each in said)
+    assert all("of 10000 keys, at most 23.0 MiB were expected" in each for each in said)
 
 
 @pytest.mark.parametrize("name", ["lost", "double", "chunks_lost", "chunks_wrong"])

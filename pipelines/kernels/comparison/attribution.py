@@ -75,8 +75,12 @@ def causes(
     ['east', 'west']
     """
     count = len(apart)
-    if covariance.shape != (count, count):
-        msg = f"{count} differences come with a covariance {covariance.shape}"
+    if covariance.shape != (count, count) or not np.array_equal(covariance, covariance.T):
+        msg = f"{count} differences come with a covariance {covariance.shape}, expected a symmetric"
+        msg += f" ({count}, {count})"
+        raise EstimateError(msg)
+    if not (np.isfinite(apart).all() and np.isfinite(covariance).all()):
+        msg = "a difference or its error is not finite; leave out regions that have none"
         raise EstimateError(msg)
     try:
         factor = cho_factor(covariance)
@@ -93,8 +97,8 @@ def _cause(
     factor: tuple[NDArray[np.float64], bool],
     pattern: NDArray[np.float64],
 ) -> Cause:
-    if pattern.shape != apart.shape:
-        msg = f"the pattern of {name!r} is {pattern.shape}; expected {apart.shape}"
+    if pattern.shape != apart.shape or not np.isfinite(pattern).all():
+        msg = f"the pattern of {name!r} is {pattern.shape}; expected {apart.shape}, all finite"
         raise EstimateError(msg)
     solved = cho_solve(factor, pattern)
     norm, along = float(solved @ pattern), float(solved @ apart)

@@ -101,8 +101,10 @@ def generalised_mean(found: Estimates) -> Combined:
 
 
 def imbie_mean(found: Estimates, classes: Mapping[str, str]) -> Combined:
-    """Return the mean by IMBIE's rule: within each class of methods, then over the classes.
+    """Return the mean by IMBIE's rule as read here: within each class, then over the classes.
 
+    The steps are those of IMBIE's protocol (imbie.org, IMBIE 2023: aggregate within each class of
+    observations, combine the classes); how each step weighs is our reading, told so in the report.
     Within a class estimates are averaged by their inverse variances, and the class's error is the
     root mean square of theirs: more estimates of one kind, which share their errors, do not make
     it smaller. Classes (gravimetry, altimetry, mass budget) count as independent: their means are
@@ -157,6 +159,9 @@ def difference(found: Estimates, first: str, second: str) -> Difference:
     EstimateError
         A method that is not there.
     """
+    if first == second:
+        msg = f"{first!r} does not differ from itself; expected two methods"
+        raise EstimateError(msg)
     if missing := {first, second} - set(found.names):
         msg = f"there is no estimate by {sorted(missing)}; found {list(found.names)}"
         raise EstimateError(msg)
@@ -186,6 +191,9 @@ def closure(terms: Mapping[str, float], found: Estimates) -> Difference:
     EstimateError
         A term that is not there.
     """
+    if not any(terms.values()):
+        msg = "a budget without terms closes nothing"
+        raise EstimateError(msg)
     if missing := terms.keys() - set(found.names):
         msg = f"the budget needs {sorted(missing)}; found {list(found.names)}"
         raise EstimateError(msg)

@@ -96,6 +96,9 @@ def estimates(
            [-12.,  25.]])
     """
     names = tuple(values)
+    if wrong := [name for name, (_, sigma) in values.items() if not sigma > 0.0]:
+        msg = f"the standard deviations of {wrong} are not above zero"
+        raise EstimateError(msg)
     covariance = np.diag([sigma**2 for _, sigma in values.values()])
     for cause, moved in (shared or {}).items():
         if unknown := sorted(moved.keys() - values.keys()):

@@ -88,7 +88,7 @@ def lagged_correlations(
     pairs : sequence of Pair
         All that are tried: leaving out those that disappoint makes the family's p wrong.
     longest_lag : int
-        Lags 0 to this are tried [yr].
+        Lags 0 to this are tried [yr]; at least :data:`LEAST_YEARS` less than the series has years.
     seed : int
         Of the draws.
     draws : int
@@ -99,6 +99,9 @@ def lagged_correlations(
     SeriesError
         A pair with fewer than :data:`LEAST_YEARS` common years, or series that do not vary.
     """
+    if not pairs or longest_lag < 0 or draws < 1:
+        msg = f"found {len(pairs)} pairs, lags to {longest_lag} and {draws} draws; expected some"
+        raise SeriesError(msg)
     rng = np.random.default_rng(seed)
     seen = [_seen(pair, longest_lag) for pair in pairs]
     chance = np.stack(
@@ -170,6 +173,12 @@ def _seen(pair: Pair, longest: int) -> tuple[NDArray[np.float64], NDArray[np.int
         msg = (
             f"{pair.name}: found series of shapes {pair.leader.shape} and {pair.follower.shape}; "
             "expected the same years in both"
+        )
+        raise SeriesError(msg)
+    if longest > len(pair.leader) - LEAST_YEARS:
+        msg = (
+            f"{pair.name}: {len(pair.leader)} years leave fewer than {LEAST_YEARS} at least at a "
+            f"lag of {longest}; expected more years or shorter lags"
         )
         raise SeriesError(msg)
     try:

@@ -18,7 +18,7 @@ COVARIANCE = ROOT @ ROOT.T + 0.3 * np.eye(12)
 
 
 def test_the_evidence_is_the_ratio_of_the_densities():
-    apart = RNG.normal(size=12)
+    apart = np.random.default_rng(31).normal(size=12)
     for each in causes(apart, COVARIANCE, PATTERNS):
         pattern = PATTERNS[each.name]
         with_it = multivariate_normal(cov=COVARIANCE + np.outer(pattern, pattern))
@@ -27,7 +27,7 @@ def test_the_evidence_is_the_ratio_of_the_densities():
 
 
 def test_the_amplitude_is_that_of_a_regularised_fit():
-    apart = RNG.normal(size=12)
+    apart = np.random.default_rng(32).normal(size=12)
     (found,) = causes(apart, COVARIANCE, {"mask": PATTERNS["mask"]})
     inverse = np.linalg.inv(COVARIANCE)
     grid = np.linspace(-5.0, 5.0, 20_001)
@@ -42,18 +42,18 @@ def test_the_amplitude_is_that_of_a_regularised_fit():
 @pytest.mark.parametrize("name", PATTERNS)
 def test_an_injected_error_is_named_first(name):
     """Twice its plausible size, in noise as stated."""
-    root = np.linalg.cholesky(COVARIANCE)
+    root, rng = np.linalg.cholesky(COVARIANCE), np.random.default_rng(33)
     named = 0
     for _ in range(100):
-        apart = 2.0 * PATTERNS[name] + root @ RNG.standard_normal(12)
+        apart = 2.0 * PATTERNS[name] + root @ rng.standard_normal(12)
         named += causes(apart, COVARIANCE, PATTERNS)[0].name == name
     assert named >= 80
 
 
 def test_without_an_error_evidence_speaks_against_every_cause_more_often_than_not():
-    root = np.linalg.cholesky(COVARIANCE)
+    root, rng = np.linalg.cholesky(COVARIANCE), np.random.default_rng(34)
     first = [
-        causes(root @ RNG.standard_normal(12), COVARIANCE, PATTERNS)[0].evidence for _ in range(200)
+        causes(root @ rng.standard_normal(12), COVARIANCE, PATTERNS)[0].evidence for _ in range(200)
     ]
     assert np.mean(np.array(first) < 0.0) > 0.5
     assert np.mean(np.array(first) > 3.0) < 0.05
@@ -71,5 +71,11 @@ def test_shapes_that_do_not_fit_are_refused():
         causes(np.zeros(2), np.eye(2), {"mask": np.ones(3)})
     with pytest.raises(EstimateError, match="come with a covariance"):
         causes(np.zeros(2), np.eye(3), {})
+    with pytest.raises(EstimateError, match="expected a symmetric"):
+        causes(np.zeros(2), np.array([[1.0, 0.5], [-0.5, 1.0]]), {})
+    with pytest.raises(EstimateError, match="not finite"):
+        causes(np.array([np.nan, 1.0]), np.eye(2), {})
+    with pytest.raises(EstimateError, match="all finite"):
+        causes(np.zeros(2), np.eye(2), {"mask": np.array([np.nan, 1.0])})
     with pytest.raises(EstimateError, match="not positive definite"):
         causes(np.zeros(2), np.zeros((2, 2)), {})

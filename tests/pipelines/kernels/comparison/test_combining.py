@@ -34,7 +34,8 @@ class TestEstimates:
         ("values", "shared", "words"),
         [
             ({}, {}, "one at least"),
-            ({"a": (1.0, 0.0)}, {}, "not positive definite"),
+            ({"a": (1.0, 0.0)}, {}, "not above zero"),
+            ({"a": (1.0, -2.0)}, {}, "not above zero"),
             ({"a": (float("nan"), 1.0)}, {}, "not finite"),
             ({"a": (1.0, 1.0)}, {"rebound": {"b": 1.0}}, r"moves \['b'\]"),
             ({"a": (1.0, 1.0)}, {"rebound": {"a": 2.0}}, "more than all of its error, 1"),
@@ -167,5 +168,9 @@ class TestDifferences:
             combining.difference(found, "x", "budget")
         with pytest.raises(EstimateError, match="the budget needs"):
             combining.closure({"smb": 1.0}, found)
+        with pytest.raises(EstimateError, match="does not differ from itself"):
+            combining.difference(found, "budget", "budget")
+        with pytest.raises(EstimateError, match="without terms"):
+            combining.closure({"budget": 0.0}, found)
         with pytest.raises(EstimateError, match="two at least"):
             combining.leave_one_out(estimates({"a": (1.0, 1.0)}))

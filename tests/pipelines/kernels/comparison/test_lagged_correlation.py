@@ -45,9 +45,20 @@ def test_unrelated_series_that_drift_raise_false_alarms_no_more_often_than_state
         )
         (found,) = lagged_correlations([pair], longest_lag=3, seed=trial, draws=200)
         alarms += found.local < 0.05
-    # Persistence has to be estimated from 26 years, and the draws are 200: 5 % become up to 8.
-    limit = 0.08 + 3.0 * (0.08 * 0.92 / trials) ** 0.5
+    # Over 1500 trials 4.5, 4.7 and 6.5 % were found; without the correction of the persistence for
+    # its bias 11 % at 0.7.
+    limit = 0.055 + 2.5 * (0.055 * 0.945 / trials) ** 0.5
     assert alarms / trials < limit
+
+
+def test_of_several_unrelated_shelves_the_best_raises_alarms_no_more_often_than_stated():
+    rng = np.random.default_rng(9)
+    trials, alarms = 300, 0
+    for trial in range(trials):
+        pairs = [Pair(str(n), autoregressive(0.4, rng), autoregressive(0.4, rng)) for n in range(4)]
+        found = lagged_correlations(pairs, longest_lag=3, seed=trial, draws=200)
+        alarms += min(each.family for each in found) < 0.05
+    assert alarms / trials < 0.055 + 2.5 * (0.055 * 0.945 / trials) ** 0.5
 
 
 def test_the_more_shelves_are_tried_the_less_the_best_of_them_says():
@@ -82,19 +93,21 @@ def test_detrending_is_that_of_a_straight_line_with_gaps():
 def test_persistence_is_right_on_average(phi):
     rng = np.random.default_rng(8)
     found = [persistence(autoregressive(phi, rng, 60)) for _ in range(500)]
-    # Negative estimates count as none, which lifts the mean at 0 by some 0.05.
-    assert np.mean(found) == pytest.approx(phi, abs=0.08)
+    # Negative estimates count as none, which lifts the mean at 0 by some 0.05. The bias that is
+    # corrected is 0.05 and 0.07 at the others.
+    assert np.mean(found) == pytest.approx(phi, abs=0.03 if phi else 0.08)
 
 
 @pytest.mark.parametrize(
     ("leader", "follower", "words"),
     [
-        (np.arange(5.0) ** 2, np.arange(5.0) ** 2, "8 at least"),
+        (np.arange(9.0) ** 2, np.r_[np.full(3, np.nan), np.arange(6.0) ** 2], "8 at least"),
+        (np.arange(8.0) ** 2, np.arange(8.0) ** 2, "shorter lags"),
         (np.arange(20.0), np.sin(np.arange(20.0)), "does not vary about its straight line"),
         (np.sin(np.arange(20.0)), np.sin(np.arange(21.0)), "the same years in both"),
         (
-            np.r_[np.sin(np.arange(9.0)), np.full(9, np.nan)],
-            np.r_[np.full(9, np.nan), np.sin(np.arange(9.0))],
+            np.r_[np.sin(np.arange(9.0)), np.full(11, np.nan)],
+            np.r_[np.full(11, np.nan), np.sin(np.arange(9.0))],
             "years in common",
         ),
     ],
