@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--curve", action="store_true", help="100 to 100,000 keys instead")
     parser.add_argument("--engines", nargs="+", choices=scaling_curve.ENGINES, help="of the curve")
     parser.add_argument("--sizes", nargs="+", type=int, help="keys of the curve's points")
+    parser.add_argument("--maps-to", type=int, default=10**9, help="most keys of the engines' maps")
     parser.add_argument("--points", type=Path, help="JSON to which the curve's points are added")
     parser.add_argument("--figure", type=Path, help="PNG of the curve")
     parser.add_argument("--runs", type=int, default=3)
@@ -59,7 +60,9 @@ def curve(asked: argparse.Namespace) -> None:
     found = scaling_curve.Curve(asked.points)
     engines, sizes = asked.engines or scaling_curve.ENGINES, asked.sizes or scaling_curve.SIZES
     with tempfile.TemporaryDirectory() as folder:
-        error = scaling_curve.measure(found, list(engines), sizes, Path(folder))
+        error = scaling_curve.measure(
+            found, list(engines), sizes, Path(folder), maps_to=asked.maps_to
+        )
     print(found.table())
     if asked.figure:
         scaling_curve.draw(found, asked.figure)

@@ -113,14 +113,21 @@ class Curve:
         return "\n".join(lines)
 
 
-def measure(curve: Curve, engines: Sequence[str], sizes: Sequence[int], folder: Path) -> float:
-    """Add a point of every side of the engines for every size; return the largest error."""
+def measure(
+    curve: Curve, engines: Sequence[str], sizes: Sequence[int], folder: Path, *, maps_to: int
+) -> float:
+    """Add a point of every side of the engines for every size; return the largest error.
+
+    The engines' own maps are measured up to ``maps_to`` keys.
+    """
     error = 0.0
     for engine in engines:
         with _started(engine) as workforce:
             _warm(engine, workforce, folder)
             for count in sizes:
                 for name in ENGINES[engine]:
+                    if name.endswith("-map") and count > maps_to:
+                        continue
                     spent, written = sides.timed(sides.prepared(name, workforce, folder, count))
                     error = max(error, _error(written(), count))
                     per_key = 1e3 / count
