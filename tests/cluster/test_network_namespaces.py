@@ -90,6 +90,7 @@ def _start_cluster(network: Network, folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
+@pytest.mark.long
 def test_a_worker_cut_off_in_the_middle_changes_no_number(network: Network, tmp_path: Path):
     undisturbed, disturbed = str(tmp_path / "undisturbed"), str(tmp_path / "disturbed")
     interrupted_job.run(None, undisturbed)

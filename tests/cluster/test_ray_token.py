@@ -38,6 +38,7 @@ def _environment(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("way", ["address", "client_address"])
+@pytest.mark.long
 def test_actors_of_a_cluster_with_our_token_write_the_same_rows(head, monkeypatch, tmp_path, way):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)

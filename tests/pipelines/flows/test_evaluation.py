@@ -293,6 +293,7 @@ class TestTrials:
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_command_evaluates_on_actors_of_ray(run, tmp_path):
     path = tmp_path / "run.yaml"
     wanted = {"regions_of": ["amery", "brunt"], "actors": {"count": 1}}

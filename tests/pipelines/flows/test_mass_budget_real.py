@@ -36,6 +36,7 @@ def values(output: Path, table: str, quantity: str) -> dict[tuple[str, str], flo
     return {(row.region, row.note): row.value for row in read if row.quantity == quantity}
 
 
+@pytest.mark.long
 def test_the_coarse_continent_loses_what_coarse_maps_let_pass(
     data_root: Path, tmp_path: Path
 ) -> None:
