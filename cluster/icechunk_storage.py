@@ -184,7 +184,10 @@ def open_or_create(address: Address) -> PatientRepository:
         while not _exists(address):
             try:
                 # Without a configuration, which would be one more object to be killed before.
-                _once(address, lambda: icechunk.Repository.create(storage(address)))
+                patience.change(
+                    lambda: icechunk.Repository.create(storage(address)),
+                    limited=not address.is_local,
+                )
             except icechunk.IcechunkError as error:
                 if "clean prefixes" not in str(error) and "conflict" not in str(error):
                     raise
@@ -207,22 +210,17 @@ def open_existing(address: Address) -> PatientRepository:
 
 
 def _exists(address: Address) -> bool:
-    def ask() -> bool:
-        return icechunk.Repository.exists(storage(address))
-
-    return ask() if address.is_local else patience.read(ask)
+    return patience.read(
+        lambda: icechunk.Repository.exists(storage(address)), limited=not address.is_local
+    )
 
 
 def _opened(address: Address) -> PatientRepository:
-    def ask() -> icechunk.Repository:
-        return icechunk.Repository.open(storage(address), configuration())
-
-    found = ask() if address.is_local else patience.read(ask)
-    return PatientRepository(found, limited=not address.is_local)
-
-
-def _once(address: Address, call: Callable[[], Result]) -> Result:
-    return call() if address.is_local else patience.change(call)
+    limited = not address.is_local
+    found = patience.read(
+        lambda: icechunk.Repository.open(storage(address), configuration()), limited=limited
+    )
+    return PatientRepository(found, limited=limited)
 
 
 def _remove_leftover(address: Address) -> None:

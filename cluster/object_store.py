@@ -11,7 +11,6 @@ disk they are written aside, synchronised and renamed; on S3 they are one PUT.
 
 import contextlib
 import os
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 from cluster import s3_client
 from cluster.address import SUPPORTED, Address, is_local, join, parse
 from cluster.conditional_writes import Probe, probe, require_transactional
-from cluster.patience import pauses
+from cluster.patience import asked_again
 from cluster.store_errors import (
     MissingObjectError,
     StoreError,
@@ -152,16 +151,13 @@ def _downloaded(address: Address) -> bytes:
     """Return the content of an object of S3; botocore asks again for all but a body's rest."""
     from botocore.exceptions import IncompleteReadError, ResponseStreamingError
 
-    for pause in (*pauses(), None):
+    def ask() -> bytes:
         answer = s3_client.client().get_object(Bucket=address.bucket, Key=address.path)
-        try:
-            with contextlib.closing(answer["Body"]) as body:
-                return bytes(body.read())
-        except (IncompleteReadError, ResponseStreamingError):
-            if pause is None:
-                raise
-            time.sleep(pause)
-    raise AssertionError
+        with contextlib.closing(answer["Body"]) as body:
+            return bytes(body.read())
+
+    broken = (IncompleteReadError, ResponseStreamingError)
+    return asked_again(ask, breaks=lambda error: isinstance(error, broken))
 
 
 def _is_object(address: Address) -> bool:

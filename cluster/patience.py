@@ -81,37 +81,41 @@ def pauses() -> Iterator[float]:
         yield random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**number)  # noqa: S311
 
 
-def asked_again(ask: Callable[[], Result]) -> Result:
+def asked_again(
+    ask: Callable[[], Result], *, breaks: Callable[[Exception], bool] = is_broken
+) -> Result:
     """Return what ``ask`` returns, asking again while answers break off.
 
     Parameters
     ----------
     ask : callable
         Must look at the store anew each time.
-
-    Raises
-    ------
-    icechunk.IcechunkError
-        The last one, if every answer broke off.
+    breaks : callable
+        Whether an error of ``ask`` says that an answer broke off. The last one is raised if every
+        answer did, and any other at once.
     """
     for pause in pauses():
         try:
             return ask()
-        except icechunk.IcechunkError as error:
-            if not is_broken(error):
+        except Exception as error:
+            if not breaks(error):
                 raise
         time.sleep(pause)
     return ask()
 
 
-def read(call: Callable[[], Result]) -> Result:
+def read(call: Callable[[], Result], *, limited: bool = True) -> Result:
     """Return what one reading call of Icechunk returns, made again if it is not answered in time.
+
+    Not ``limited``, as on a local disk, it is made as it is.
 
     Raises
     ------
     StoreError
         If it is not answered :data:`SILENCES` times.
     """
+    if not limited:
+        return call()
     limit = longest_silence()
     for _ in range(SILENCES):
         with suppress(_SilentError):
@@ -119,14 +123,18 @@ def read(call: Callable[[], Result]) -> Result:
     raise silent(limit, SILENCES)
 
 
-def change(call: Callable[[], Result]) -> Result:
+def change(call: Callable[[], Result], *, limited: bool = True) -> Result:
     """Return what one changing call of Icechunk returns; it is made once.
+
+    Not ``limited``, as on a local disk, it is waited for.
 
     Raises
     ------
     StoreError
         If it is not answered in time. It may take effect later.
     """
+    if not limited:
+        return call()
     limit = CHANGE_PATIENCE * longest_silence()
     try:
         return _within(limit, call)
@@ -170,16 +178,15 @@ def root_group(store: Any, mode: Literal["r", "r+"]) -> zarr.Group:
     StoreError
         If its metadata cannot be read whole.
     """
-    for pause in (*pauses(), None):
-        try:
-            return zarr.open_group(store, mode=mode)
-        except GroupNotFoundError as error:
-            if pause is None:
-                msg = (
-                    f"the metadata of the version could not be read in {TRIES} tries: the store's "
-                    "answers break off, or its objects were removed; what was committed before is "
-                    "as it was; once the store answers whole, run the same command again"
-                )
-                raise StoreError(msg) from error
-        time.sleep(pause)
-    raise AssertionError
+    try:
+        return asked_again(
+            lambda: zarr.open_group(store, mode=mode),
+            breaks=lambda error: isinstance(error, GroupNotFoundError),
+        )
+    except GroupNotFoundError as error:
+        msg = (
+            f"the metadata of the version could not be read in {TRIES} tries: the store's answers "
+            "break off, or its objects were removed; what was committed before is as it was; once "
+            "the store answers whole, run the same command again"
+        )
+        raise StoreError(msg) from error

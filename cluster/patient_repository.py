@@ -92,7 +92,7 @@ class PatientRepository:
         return self._once(lambda: session.flush(message, metadata))
 
     def _read(self, call: Callable[[], Result]) -> Result:
-        return patience.read(call) if self._limited else call()
+        return patience.read(call, limited=self._limited)
 
     def _once(self, call: Callable[[], Result]) -> Result:
-        return patience.change(call) if self._limited else call()
+        return patience.change(call, limited=self._limited)

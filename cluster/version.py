@@ -119,9 +119,9 @@ class Version:
         It holds at least every key that the ledger was last seen to hold, whoever did it, so a
         stage can read what the stages before it wrote.
         """
-        base = self._base or self._writable()
-        self._base = base
-        return base.fork()
+        if self._base is None:
+            self._base = self._writable()
+        return self._base.fork()
 
     @steady("reading")
     def _writable(self) -> icechunk.Session:

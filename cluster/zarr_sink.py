@@ -232,7 +232,7 @@ class Repository:
         """
         number = works[-1].number + 1 if works else 1
         session = self._repository.writable_session("origin")
-        zarr.open_group(session.store, mode="w", zarr_format=3)
+        zarr.open_group(PatientStore(session.store), mode="w", zarr_format=3)
         facts = {"run_id": run_id, "number": number, "describe": describe}
         tip = self._repository.flush(session, "begin", facts)
         branch = _free_name(run_id, {work.branch for work in works})

@@ -3,7 +3,6 @@
 import errno
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from cluster import object_store
 from cluster.object_store import MissingObjectError, StoreError
 from tests.fixtures.seaweed import S3Store, forget_filesystems
+from tests.fixtures.small_disks import small_disk
 
 names = st.text("abcxyz019._- ", min_size=1, max_size=8).filter(lambda name: set(name) - {"."})
 
@@ -107,7 +107,7 @@ class TestLocalFolders:
         assert list(tmp_path.iterdir()) == [target]
 
     def test_a_disk_that_is_really_full_leaves_the_old_bytes(self, tmp_path):
-        with _small_disk(tmp_path / "disk", kibibytes=64) as disk:
+        with small_disk(tmp_path / "disk", size=64 * 1024) as disk:
             object_store.write_bytes(disk / "a", b"old")
             with pytest.raises(StoreError, match=r"the disk is full"):
                 object_store.write_bytes(disk / "a", os.urandom(256 * 1024))
@@ -293,24 +293,6 @@ class TestS3OutOfReach:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "store of mine")
         with pytest.raises(StoreError, match="AWS_ENDPOINT_URL is no address of a server"):
             object_store.read_bytes("s3://ice/x")
-
-
-@contextmanager
-def _small_disk(folder: Path, *, kibibytes: int) -> Iterator[Path]:
-    """Mount a disk of a few blocks, or skip where that is not permitted."""
-    folder.mkdir()
-    option = f"size={kibibytes}k"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", option, "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"mounting a small disk is not permitted: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @contextmanager

@@ -5,12 +5,12 @@ the numbers are those of one process, nothing is lost, nothing is written twice.
 import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.small_disks import small_disk
 from tests.services import datacentre
 from tests.services.conftest import MakeWork, Work
 from tests.services.datacentre import Datacentre
@@ -89,35 +89,21 @@ def test_a_run_resumes_after_a_store_that_was_away(centre: Datacentre, gravimetr
     gravimetry.require_equal(centre.audit(output))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a small disk for a store of its own, or skip and say why that is not possible."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "nunatak", str(folder)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode != 0:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_the_disk_of_the_store_is_full(work: MakeWork, small_disk: Path, tmp_path: Path) -> None:
+def test_the_disk_of_the_store_is_full(work: MakeWork, tmp_path: Path) -> None:
     made = work("gravimetry")
     (tmp_path / "centre").mkdir()
-    with datacentre.opened(tmp_path / "centre", shift=7) as centre:
-        (centre.folder / "weed").symlink_to(small_disk)
+    with (
+        small_disk(tmp_path / "disk", size=SMALL_DISK) as disk,
+        datacentre.opened(tmp_path / "centre", shift=7) as centre,
+    ):
+        (centre.folder / "weed").symlink_to(disk)
         centre.start_store()
         centre.start_dask()
         path, output = made.run_file(centre, "full")
         centre.faults(delay=0.05, methods=EVERYTHING)  # that there is a middle of the run
         driver = centre.drive(path, "--scheduler", centre.scheduler)
         centre.wait_for_keys(output, SOME, driver)
-        filler = small_disk / "filler"
+        filler = disk / "filler"
         _fill(filler)
 
         assert driver.ended() == 2, driver.text()
