@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,8 +36,20 @@ PAGE = 7.2
 """Width of a page without its margins [inches]; letters are sized for it."""
 
 
+_drawn: ContextVar[list[bytes] | None] = ContextVar("_drawn", default=None)
+"""Where :func:`png` leaves the picture as SVG, too, if somebody wants it."""
+
+
 class FigureError(ValueError):
     """Arrays that do not make the picture asked for."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One picture in both forms."""
+
+    png: bytes
+    svg: bytes
 
 
 def figure(width: float, height: float) -> Figure:
@@ -52,7 +66,63 @@ def png(made: Figure, *, dpi: int = 200) -> bytes:
     """Return the picture as PNG bytes, without a date, so equal data give equal files."""
     buffer = io.BytesIO()
     made.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    wanted = _drawn.get()
+    if wanted is not None:
+        wanted.append(_svg(made, dpi=dpi))
     return buffer.getvalue()
+
+
+def drawing(draw: Callable[[], bytes]) -> Drawing:
+    """Return what ``draw`` makes as PNG and as SVG: one drawing, saved twice.
+
+    Parameters
+    ----------
+    draw : callable
+        Calls one function that ends in :func:`png`.
+
+    Raises
+    ------
+    FigureError
+        Not one picture.
+    """
+    kept: list[bytes] = []
+    before = _drawn.set(kept)
+    try:
+        data = draw()
+    finally:
+        _drawn.reset(before)
+    if len(kept) != 1:
+        msg = f"found {len(kept)} pictures drawn, expected one; draw them one by one"
+        raise FigureError(msg)
+    return Drawing(data, kept[0])
+
+
+def _svg(made: Figure, *, dpi: int) -> bytes:
+    """Return a picture that was saved as SVG, as it lies; cells and images stay rasters.
+
+    Letters are outlines, so that it looks the same where our fonts are not; without a date and with
+    a fixed salt, equal data give equal files.
+    """
+    from matplotlib import rc_context
+
+    made.set_layout_engine("none")  # where the parts are was found for the PNG
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "nunatak"}):
+        made.savefig(buffer, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def plain(text: str, *, most: int = 60) -> str:
+    """Return a name as it is to be drawn: one short line, in which ``$`` begins no formula.
+
+    Examples
+    --------
+    >>> plain("Pine  Island "), plain("Amery", most=3), len(plain("$x$"))
+    ('Pine Island', 'Am…', 5)
+    """
+    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    shown = shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    return shown.replace("$", r"\$")
 
 
 def tidy(axes: Axes) -> None:
