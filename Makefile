@@ -7,7 +7,7 @@ CHECKED := $(VENV)/.nunatak-check-installed
 BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool scaling
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test long lint secrets secrets-baseline audit check bench clean
+.PHONY: help install demo test long lint secrets secrets-baseline audit check bench notebook clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,6 +56,9 @@ check: lint secrets audit test  ## everything CI runs, and what secrets and pack
 
 bench: $(STAMP)  ## throughput and memory against named peers
 	@for name in $(BENCHMARKS); do $(PY) -m tests.benchmarks.$$name || exit 1; done
+
+notebook: $(STAMP)  ## execute docs/notebooks on products in a real S3 server, and keep what it shows
+	NUNATAK_KEEP_NOTEBOOK=1 $(PY) -m pytest -q -m long tests/docs/test_notebook.py
 
 clean:  ## remove the environment, caches and the demo's output
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache nunatak-demo build dist
