@@ -16,6 +16,7 @@ from typing import Any
 from cluster.telemetry import redact
 from pipelines.settings_altimetry import AltimetryChoices, AltimetryInputs
 from pipelines.settings_combination import CombinationChoices, CombinationInputs
+from pipelines.settings_comparison import ComparisonChoices, ComparisonInputs
 from pipelines.settings_consistency import ConsistencyChoices, ConsistencyInputs
 from pipelines.settings_document import (
     Document,
@@ -56,6 +57,7 @@ PRODUCTS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "restoration": (RestorationInputs, RestorationChoices),
     "shelf_damage": (ShelfDamageInputs, ShelfDamageChoices),
     "consistency": (ConsistencyInputs, ConsistencyChoices),
+    "comparison": (ComparisonInputs, ComparisonChoices),
 }
 """Products that can be made, with the records of their roles and choices."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PRODUCTS = (
     "gravimetry", "altimetry", "combination", "mass_budget", "scenes", "training", "evaluation",
-    "restoration", "shelf_damage", "consistency",
+    "restoration", "shelf_damage", "consistency", "comparison",
 )  # fmt: skip
 
 FLOWS = {name: f"pipelines.flows.{name}" for name in PRODUCTS}

@@ -61,14 +61,11 @@ class RegionJob:
         altimetry = self.sources.altimetry.open()
         degree = self.choices.taper.degree
         kernel = read_to_degree(altimetry, "region_kernel", degree)
-        weight = stored.read(group, "weight_gravimetry")
-        low = truncated(self.sources.gravimetry_members(), degree).scaled(weight)
-        gravimetry = low.through(lambda basis: _sums_of(basis, kernel))
+        weighed = weighed_sums(self.sources, stored.read(group, "weight_gravimetry"), kernel)
         # Altimetry has the weight 1 beyond that degree: its sums lack only the low part.
-        whole = stored.read(altimetry, "region_mass_rate_basis")
-        part = self.sources.altimetry_to_degree(degree).scaled(weight)
-        lacking = part.through(lambda basis: _sums_of(basis, kernel))
-        return Combination(gravimetry, MixedEnsemble(whole - lacking.basis, lacking.mixing))
+        whole, lacking = stored.read(altimetry, "region_mass_rate_basis"), weighed.altimetry
+        own = MixedEnsemble(whole - lacking.basis, lacking.mixing)
+        return Combination(weighed.gravimetry, own)
 
     def _correction(self, mean: FLOAT, area: float) -> combination.AdHocCorrection:
         """Return the correction of the total: gravimetry with its buffer, altimetry on the ice."""
@@ -135,6 +132,31 @@ class RegionJob:
         counts = stored.read(group, "member_weight").sum(axis=1)
         low = truncated(members, weight.shape[-1] - 1)
         return weight * mixed_mean(low.basis, low.mixing, counts / counts.sum())
+
+
+def weighed_sums(sources: Sources, weight: FLOAT, kernel: FLOAT) -> Combination:
+    """Return the sums over regions of both ensembles times the weight of gravimetry.
+
+    Parameters
+    ----------
+    sources : Sources
+        Both products.
+    weight : ndarray, shape (2, j + 1, j + 1)
+        Weight of gravimetry, to where it ends [1].
+    kernel : ndarray, shape (region, 2, j + 1, j + 1)
+        Kernels of the regions [m²].
+
+    Returns
+    -------
+    Combination
+        What gravimetry adds to the sums of each member, and what altimetry's sums lack.
+    """
+    degree = weight.shape[-1] - 1
+    parts = truncated(sources.gravimetry_members(), degree), sources.altimetry_to_degree(degree)
+    gravimetry, lacking = (
+        each.scaled(weight).through(lambda basis: _sums_of(basis, kernel)) for each in parts
+    )
+    return Combination(gravimetry, lacking)
 
 
 def _sums_of(basis: FLOAT, kernel: FLOAT) -> FLOAT:

@@ -59,7 +59,8 @@ def causes(
     apart : ndarray, shape (n,)
         Differences between methods, by region and pair of methods [Gt yr⁻¹].
     covariance : ndarray, shape (n, n)
-        Of their errors, without those of the causes asked about [Gt² yr⁻²].
+        Of their errors, as they are stated [Gt² yr⁻²]: what is told as uncertain already speaks
+        for no cause.
     patterns : mapping of str to ndarray, shape (n,)
         What one plausible error of each cause would add to the differences [Gt yr⁻¹].
 

@@ -10,7 +10,7 @@ s the rest, which no other method shares. So no pair of methods needs a coeffici
 that nobody knows, and Σ is positive definite by construction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,9 +64,12 @@ class Estimates:
 
     def without(self, name: str) -> "Estimates":
         """Return the others."""
-        kept = [number for number, other in enumerate(self.names) if other != name]
-        names = tuple(self.names[number] for number in kept)
-        return Estimates(names, self.values[kept], self.covariance[np.ix_(kept, kept)])
+        return self.of([other for other in self.names if other != name])
+
+    def of(self, names: Sequence[str]) -> "Estimates":
+        """Return those of some methods, in their order."""
+        kept = [self.names.index(name) for name in names]
+        return Estimates(tuple(names), self.values[kept], self.covariance[np.ix_(kept, kept)])
 
 
 def estimates(

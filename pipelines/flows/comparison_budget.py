@@ -1,0 +1,304 @@
+"""A mass budget on the common ground.
+
+Discharge changes slowly and is known by years: each day of the common period takes the nearest
+year. Snowfall does not, and is known by months: the months of the period are summed themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.ledger import KeyFailed, Receipt
+from pipelines import stored
+from pipelines.flows import mass_budget_epochs
+from pipelines.flows.comparison_masks import row_matrix
+from pipelines.flows.comparison_sums import MethodSum, centred
+from pipelines.flows.product_arrays import labels_of
+from pipelines.kernels.comparison import alignment
+from pipelines.kernels.constants import DAYS_PER_YEAR
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import zarr
+
+    from pipelines.flows.comparison_inputs import Ground, Method
+
+FLOAT = NDArray[np.float64]
+DATES = NDArray[np.datetime64]
+
+LEAST_WITHIN = 0.98
+"""Share of a region's area that must lie in one common region, or in none, for it to be summed."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Years and months of a budget, as the comparison takes them."""
+
+    start: DATES
+    end: DATES
+    months: DATES
+    period: tuple[np.datetime64, np.datetime64]
+    reading: alignment.Reading
+
+    def year_weights(self) -> FLOAT:
+        """Return what each year counts, every day of the period taking the nearest, (year,)."""
+        return alignment.interval_weights(*self._nearest(), self.period, reading=self.reading)
+
+    def elapsed(self, ends: DATES) -> FLOAT:
+        """Return the time since the period began that is of each year, (end, year) [yr]."""
+        start, end = self._nearest()
+        first = self.period[0]
+        spent = np.minimum(ends[:, None], end) - np.maximum(first, start)
+        return np.maximum(spent.astype(np.float64), 0.0) / DAYS_PER_YEAR
+
+    def month_weights(self) -> FLOAT:
+        """Return what the rate of each month counts, (month,)."""
+        days = self.months.astype("datetime64[D]"), (self.months + 1).astype("datetime64[D]")
+        return alignment.interval_weights(*days, self.period, reading=self.reading)
+
+    def covered(self) -> float:
+        """Return the share of the period that years of velocity cover."""
+        return alignment.covered_share(self.start, self.end, self.period)
+
+    def _nearest(self) -> tuple[DATES, DATES]:
+        return alignment.nearest_intervals(self.start, self.end, self.period)
+
+
+def calendar_of(product: zarr.Group, ground: Ground, reading: alignment.Reading) -> Calendar:
+    """Return the calendar of a mass-budget product over the common period."""
+
+    def days(name: str) -> DATES:
+        return stored.values(product, name).astype("datetime64[D]")
+
+    months = days("month").astype("datetime64[M]") if "month" in product else days("year_start")[:0]
+    return Calendar(days("year_start"), days("year_end"), months.astype("datetime64[M]"),
+                    ground.period, reading)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BudgetJob:
+    """``sum/mass_budget``: balance, its terms, its curve, and what its choices do to it."""
+
+    method: Method
+    ground: Ground
+    reading: alignment.Reading
+
+    def __call__(self, key: str, group: zarr.Group) -> Receipt:
+        """Write the slot of the method."""
+        product = self.method.product.open()
+        rows = labels_of(group, "row")
+        places = _places(product, self.method, self.ground, rows)
+        calendar = calendar_of(product, self.ground, self.reading)
+        weights = calendar.year_weights()[None]
+        snow = _snow_shift(product, calendar, places)
+        told = {name: _told(product, name, weights, places)
+                for name in ("replaced", "surface_mass_balance", "discharge")}  # fmt: skip
+        rate, sigma, between = told["replaced"]
+        members = between[:, 0] - between[:, 0].mean(axis=0)
+        spread = members.T @ members / max(len(members) - 1, 1)
+        within = np.maximum(sigma[0] ** 2 - np.diag(spread), 0.0)
+        mass, mass_sigma = self._curve(product, group, calendar, places)
+        shifted = np.nan_to_num(snow.shift)
+        MethodSum(
+            rate[0] + shifted, spread + np.diag(within), calendar.covered(), mass, mass_sigma,
+            terms={
+                "surface_mass_balance": (told["surface_mass_balance"][0][0] + shifted,
+                                         told["surface_mass_balance"][1][0]),
+                "discharge": (told["discharge"][0][0], told["discharge"][1][0]),
+            },
+            patterns=_patterns(product, group, weights, places, self.method),
+        ).write(group, self.method.name)  # fmt: skip
+        said = "snow by months" if np.isfinite(snow.shift).all() else "snow by years"
+        return Receipt(key, "done", note=f"{said}; {calendar.covered():.2f} of it has velocity")
+
+    def _curve(
+        self, product: zarr.Group, group: zarr.Group, calendar: Calendar, places: Places
+    ) -> tuple[FLOAT, FLOAT]:
+        """Return masses at the middles of months and their spread, (row, month) [kg]."""
+        months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
+        firsts = months.astype("datetime64[D]").astype(np.int64)
+        middles = (firsts + 15).astype("datetime64[D]")
+        elapsed = calendar.elapsed(middles)
+        elapsed = elapsed - elapsed.mean(axis=0)
+        mass, sigma, _ = _told(product, "replaced", elapsed, places)
+        monthly = _snow_shift(product, calendar, places).monthly(months)
+        return centred(mass.T + np.nan_to_num(monthly)), sigma.T
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the common rows are in a budget.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (row, row of the budget)
+        What each row of the budget, regions and then groups, counts in a common one.
+    regions : ndarray, shape (row, region of the budget)
+        The same by its regions alone.
+    """
+
+    rows: FLOAT
+    regions: FLOAT
+
+
+def _places(product: zarr.Group, method: Method, ground: Ground, rows: tuple[str, ...]) -> Places:
+    """Return where the common rows are; NaN where the budget cannot say.
+
+    Rows of the same polygons are taken by name, groups with the errors that they were given.
+    Elsewhere a common region is the sum of the budget's own regions, if whole ones make it up.
+    """
+    names, ids = labels_of(product, "row"), labels_of(product, "region")
+    common = ground.polygons()
+    if not method.same_regions:
+        made, unclear = _made_up(ids, method, common)
+        matrix = row_matrix(common)
+        regions = matrix @ made
+        regions[matrix @ unclear > 0.0] = np.nan
+        wide = np.zeros((len(rows), len(names)))
+        wide[:, : len(ids)] = regions
+        return Places(wide, regions)
+    if missing := [row for row in rows if row not in names]:
+        msg = f"{method.name}: has no row {', '.join(missing)}; run mass_budget again"
+        raise KeyFailed(msg)
+    by_name = np.array([[float(name == row) for name in names] for row in rows])
+    order = [list(common.region).index(each) for each in ids]
+    return Places(by_name, row_matrix(common)[:, order])
+
+
+def _made_up(ids: tuple[str, ...], method: Method, common: gpd.GeoDataFrame) -> tuple[FLOAT, FLOAT]:
+    """Return which regions of a budget make up each common one, and which it cannot say."""
+    import geopandas as gpd
+
+    from stac import contracts
+    from stac.catalogue import open_catalogue
+
+    name, _, only = str(method.run["regions"]).partition("/")
+    catalogue = open_catalogue(str(method.run["catalogue"]))
+    own = contracts.open_regions(next(iter(catalogue.search(name, ids=[only] if only else None))))
+    pieces = gpd.overlay(own[["region", "geometry"]], common[["region", "geometry"]],
+                         how="intersection", keep_geom_type=True)  # fmt: skip
+    area = dict(zip(own.region, own.geometry.area, strict=True))
+    shares = np.zeros((len(common), len(ids)))
+    commons = list(common.region)
+    for mine, theirs, shape in zip(pieces.region_1, pieces.region_2, pieces.geometry, strict=True):
+        shares[commons.index(theirs), ids.index(mine)] += shape.area / area[mine]
+    matrix = (shares >= LEAST_WITHIN).astype(np.float64)
+    unclear = ((shares > 1.0 - LEAST_WITHIN) & (shares < LEAST_WITHIN)).any(axis=1)
+    return matrix, (unclear | (matrix.sum(axis=1) == 0.0)).astype(np.float64)
+
+
+def _told(
+    product: zarr.Group, quantity: str, weights: FLOAT, places: Places
+) -> tuple[FLOAT, FLOAT, FLOAT]:
+    """Return a term at several weightings of the years.
+
+    Value and standard deviation, (weighting, row), and each member's value,
+    (member, weighting, row).
+    """
+    values, spread = mass_budget_epochs.stored_term(product, quantity)
+    known = np.nan_to_num(values)
+    members = np.einsum("wt,mtr,pr->mwp", weights, known, places.rows)
+    unknown = (
+        np.einsum("wt,mtr,pr->mwp", weights != 0.0, np.isnan(values), places.rows != 0.0) > 0.0
+    )
+    members = np.where(unknown, np.nan, members)
+    within = np.einsum(
+        "wt,wu,mrtu,pr->mwp", weights, weights, np.nan_to_num(spread), places.rows**2, optimize=True
+    )
+    between = members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros_like(members[0])
+    sigma = np.sqrt(np.maximum(within.mean(axis=0), 0.0) + between**2)
+    return members.mean(axis=0), sigma, members
+
+
+@dataclass(frozen=True)
+class Snow:
+    """What monthly snowfall changes of a budget by years.
+
+    Attributes
+    ----------
+    shift : ndarray, shape (row,)
+        Rate over the months of the period, less that over its years [kg yr⁻¹]; NaN if not known.
+    months : ndarray of datetime64[M], shape (month,)
+    amounts : ndarray, shape (month, row)
+        Snow of each month, less what its year gives a month [kg].
+    """
+
+    shift: FLOAT
+    months: DATES
+    amounts: FLOAT
+
+    def monthly(self, months: DATES) -> FLOAT:
+        """Return the masses that months add up to at their middles, (row, month)."""
+        first = np.flatnonzero(self.months == months[0])
+        if not first.size or np.isnan(self.shift).any():
+            return np.zeros((len(self.shift), len(months)))
+        own = self.amounts[first[0] : first[0] + len(months)]
+        return np.asarray((np.cumsum(own, axis=0) - 0.5 * own).T)
+
+
+def _snow_shift(product: zarr.Group, calendar: Calendar, places: Places) -> Snow:
+    """Return what the months of the climate models say that the years of the budget do not."""
+    rows, regions = places.regions.shape
+    records, models = labels_of(product, "record"), labels_of(product, "model")
+    used = [records.index(model) for model in models if model in records]
+    weights = calendar.month_weights()
+    on = weights > 0.0
+    if not used or len(used) < len(models) or abs(weights.sum() - 1.0) > 1e-9:
+        return Snow(np.full(rows, np.nan), calendar.months, np.zeros((0, rows)))
+    amounts = np.mean([stored.read(product, "record_smb", each) for each in used], axis=0)
+    amounts = np.where(on[:, None], amounts, 0.0)
+    yearly, _ = mass_budget_epochs.stored_term(product, "surface_mass_balance")
+    by_year = np.nan_to_num(yearly.mean(axis=0)[:, :regions])
+    days = calendar.months.astype("datetime64[D]"), (calendar.months + 1).astype("datetime64[D]")
+    length = (days[1] - days[0]).astype(np.float64) / DAYS_PER_YEAR
+    elapsed = calendar.elapsed(days[1]) - calendar.elapsed(days[0])
+    apart = amounts - np.where(on[:, None], elapsed @ by_year, 0.0)
+    shift = weights @ (amounts / length[:, None]) - calendar.year_weights() @ by_year
+    return Snow(places.regions @ shift, calendar.months, apart @ places.regions.T)
+
+
+def _patterns(
+    product: zarr.Group, group: zarr.Group, weights: FLOAT, places: Places, method: Method
+) -> dict[str, FLOAT]:
+    """Return what a plausible error of each choice of the budget adds to its balance."""
+    below = _told(product, "smb_gate_to_grounding_line", weights, places)[0][0]
+    fallen = _told(product, "surface_mass_balance", weights, places)[0][0]
+    size = float(method.run["mass_budget"]["uncertainty"]["surface_mass_balance"])
+    patterns = {"gate_correction": below, "surface_mass_balance": size * fallen}
+    balance = _told(product, "replaced", weights, places)[2][:, 0]
+    for name, chosen in _choices(product).items():
+        patterns[name] = balance[chosen].mean(axis=0) - balance.mean(axis=0)
+    if "mask_area" in group:
+        area = places.regions @ stored.read(product, "sliver_area_gross").mean(axis=0)
+        whole = _region_area(product, places)
+        rate = np.where(area > 0.0, below / np.where(area > 0.0, area, 1.0), fallen / whole)
+        patterns["mask"] = -rate * stored.read(group, "mask_area")
+    return patterns
+
+
+def _region_area(product: zarr.Group, places: Places) -> FLOAT:
+    count = len(labels_of(product, "region"))
+    return np.asarray(places.regions @ stored.read(product, "region_area")[:count])
+
+
+def _choices(product: zarr.Group) -> dict[str, list[int]]:
+    """Return the members of each gate set, bed, mosaic and model that there are several of."""
+    cases = stored.values(product, "case_choice")
+    of_members = stored.values(product, "member_choice")
+    chosen = np.column_stack([cases[of_members[:, 0]], of_members[:, 1]])
+    found: dict[str, list[int]] = {}
+    for part, name in enumerate(("gate_set", "bed", "mosaic", "model")):
+        names = labels_of(product, name)
+        for number, label in enumerate(names if len(names) > 1 else ()):
+            found[f"{name}:{label}"] = [int(m) for m in np.flatnonzero(chosen[:, part] == number)]
+    return found
+
+
+def budget_causes(method: Method, *, mask: bool) -> tuple[str, ...]:
+    """Return the causes that :class:`BudgetJob` has patterns of."""
+    choices = _choices(method.product.open())
+    return ("gate_correction", "surface_mass_balance", *choices, *(("mask",) if mask else ()))

@@ -1,0 +1,281 @@
+"""What a comparison run reads: finished products, published rates, and the common ground.
+
+The *common ground* is what every method is brought to: polygons, clipped where a mask is named,
+and a period. A product that was summed over the same polygons keeps its own kernels; any other is
+summed again, from its coefficients, or from the regions that make up the common ones.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines import published_rates
+from pipelines.flows import catalogue_inputs, finished_products, regions
+from pipelines.flows.catalogue_inputs import POLYGONS, InputError, Source, input_item, source_of
+from pipelines.flows.finished_products import Finished, ProductSource
+from pipelines.lifecycle import InputItem
+from pipelines.settings_comparison import METHODS
+from stac.catalogue import open_catalogue
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pystac
+
+    from pipelines.settings import Run
+    from stac.catalogue import Catalogue
+
+OUTLINES = ("ice-shelves", *POLYGONS)
+"""Kinds of collection that hold outlines of ice shelves."""
+
+SAME_PERIOD = dt.timedelta(days=31)
+"""Periods whose ends are no further apart are one: a month begins on another day in some fields."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The common regions and period.
+
+    Attributes
+    ----------
+    regions : Source
+        Polygons.
+    mask : Source or None
+        Polygons that clip them.
+    first, last : date
+        First and last day.
+    """
+
+    regions: Source
+    mask: Source | None
+    first: dt.date
+    last: dt.date
+
+    @property
+    def period(self) -> tuple[np.datetime64, np.datetime64]:
+        """First day, and the first day after."""
+        return np.datetime64(self.first), np.datetime64(self.last) + np.timedelta64(1, "D")
+
+    def polygons(self) -> gpd.GeoDataFrame:
+        """Return the common regions in EPSG:3031; one that the mask leaves nothing of is gone."""
+        from stac import boundaries
+
+        table = self.regions.open_regions()
+        if self.mask is None:
+            return table
+        inside = boundaries.union(self.mask.open_regions())
+        clipped = table.set_geometry(table.geometry.intersection(inside))
+        return clipped[~clipped.geometry.is_empty].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to a mass balance.
+
+    Attributes
+    ----------
+    name, kind : str
+        Its label, and the product or class of published series that it is.
+    source : ProductSource or None
+        The finished product; None for a published series.
+    run : dict
+        The run file of the product; empty for a published series.
+    same_regions : bool
+        Whether it was summed over the common regions themselves.
+    first, last : date
+        What it covers.
+    made_of : tuple of (str, ProductSource)
+        For a combination, its gravimetry and altimetry, at the snapshots that it combined.
+    series : Series or None
+        What was published.
+    """
+
+    name: str
+    kind: str
+    source: ProductSource | None
+    run: dict[str, Any]
+    same_regions: bool
+    first: dt.date
+    last: dt.date
+    made_of: tuple[tuple[str, ProductSource], ...] = ()
+    series: published_rates.Series | None = None
+
+    @property
+    def product(self) -> ProductSource:
+        """The finished product; a published series has none, and is not asked for it."""
+        if self.source is None:
+            msg = f"{self.name} is published, no product of ours"
+            raise TypeError(msg)
+        return self.source
+
+    def is_aligned(self, ground: Ground) -> bool:
+        """Whether it covers the common period, no more and no less."""
+        return (
+            abs(self.first - ground.first) <= SAME_PERIOD
+            and abs(self.last - ground.last) <= SAME_PERIOD
+        )
+
+
+@dataclass(frozen=True)
+class ComparisonInputs:
+    """The resolved inputs of a comparison run."""
+
+    items: tuple[InputItem, ...]
+    sources: tuple[pystac.Item, ...]
+    ground: Ground
+    methods: tuple[Method, ...]
+    damage: tuple[Finished, ...]
+    shelves: Source | None
+    gia: tuple[Source, ...]
+    regions: pystac.Item
+    rows: tuple[str, ...]
+    regions_count: int
+
+
+def resolve(run: Run) -> ComparisonInputs:
+    """Find products, published rates and polygons.
+
+    Raises
+    ------
+    InputError
+        What is named is not there, unfinished or of another kind; a file without rates; two
+        methods of one name.
+    """
+    catalogue = open_catalogue(run.catalogue)
+    common = catalogue_inputs.single(catalogue, run.regions, role="regions", kinds=POLYGONS)
+    polygons = {"regions": common}
+    for role in ("grounded_ice", "shelves"):
+        if name := getattr(run.inputs, role):
+            kinds = OUTLINES if role == "shelves" else POLYGONS
+            polygons[role] = catalogue_inputs.single(catalogue, name, role=role, kinds=kinds)
+    gia = _gia(catalogue, run)
+    found = [
+        finished_products.find(address, role=role, product=role)
+        for role in METHODS
+        for address in getattr(run.inputs, role)
+    ]
+    damage = tuple(
+        finished_products.find(address, role="shelf_damage", product="shelf_damage")
+        for address in run.inputs.shelf_damage
+    )
+    published, records = _published(run)
+    ground = _ground(run, polygons)
+    table = ground.polygons()
+    methods = (*(_method(each, polygons, found) for each in found), *published)
+    _require_one_name(methods)
+    return ComparisonInputs(
+        items=(
+            *(each.record for each in (*found, *damage)),
+            *records,
+            *(input_item(role, item) for role, item in polygons.items()),
+            *(input_item("gia", item) for item in gia),
+        ),
+        sources=(*(each.item for each in (*found, *damage)), *polygons.values(), *gia),
+        ground=ground,
+        methods=methods,
+        damage=damage,
+        shelves=source_of(polygons["shelves"]) if "shelves" in polygons else None,
+        gia=tuple(source_of(item) for item in gia),
+        regions=polygons["regions"],
+        rows=regions.region_names(table)[:-1],
+        regions_count=len(table),
+    )
+
+
+def _gia(catalogue: Catalogue, run: Run) -> list[pystac.Item]:
+    return [
+        item
+        for name in run.inputs.gia
+        for item in catalogue_inputs.all_of(catalogue, name, role="gia", kinds=("gia",))
+    ]
+
+
+def _ground(run: Run, polygons: dict[str, pystac.Item]) -> Ground:
+    mask = polygons.get("grounded_ice")
+    return Ground(
+        source_of(polygons["regions"]),
+        source_of(mask) if mask is not None else None,
+        *run.period,
+    )
+
+
+def _method(found: Finished, polygons: dict[str, pystac.Item], all_found: list[Finished]) -> Method:
+    alone = len([each for each in all_found if each.role == found.role]) == 1
+    folder = PurePosixPath(found.source.address.rstrip("/")).name
+    name = found.role if alone else folder.replace(" ", "_")
+    first, last = (dt.date.fromisoformat(day) for day in found.attributes["nunatak:period"])
+    return Method(
+        name=name,
+        kind=found.role,
+        source=found.source,
+        run=dict(found.run),
+        same_regions="grounded_ice" not in polygons and _has_regions(found, polygons["regions"]),
+        first=first,
+        last=last,
+        made_of=_made_of(found) if found.role == "combination" else (),
+    )
+
+
+def _has_regions(found: Finished, item: pystac.Item) -> bool:
+    """Return whether a product was summed over these very polygons."""
+    record = input_item("regions", item)
+    held = dict(found.attributes.get("nunatak:inputs", {}))
+    return bool(held.get(f"regions/{record.id}") == record.checksum)
+
+
+def _made_of(found: Finished) -> tuple[tuple[str, ProductSource], ...]:
+    """Return the products that a combination is made of, at the snapshots that it combined."""
+    held = found.attributes["nunatak:products"]
+    return tuple(
+        (role, ProductSource(str(found.run["inputs"][role]), str(held[role]["snapshot"])))
+        for role in ("gravimetry", "altimetry")
+    )
+
+
+def _published(run: Run) -> tuple[list[Method], list[InputItem]]:
+    """Return the series of the files that are named, each a method, and records of the files."""
+    import hashlib
+
+    from cluster import object_store
+
+    stated = {each.name: each for each in run.choices.published_periods}
+    methods, records = [], []
+    for address in run.inputs.published:
+        name = PurePosixPath(address).stem.replace(" ", "_")
+        data = object_store.read_bytes(address)
+        period = _months(stated[name].first, stated[name].last) if name in stated else None
+        try:
+            held = published_rates.read(data, name=name, period=period)
+        except published_rates.PublishedRateError as error:
+            msg = f"inputs.published: {error}"
+            raise InputError(msg) from error
+        methods += [_published_method(series) for series in held]
+        digest = hashlib.sha256(data).hexdigest()
+        records.append(InputItem("published", name, f"1220{digest}", len(data), address))
+    return methods, records
+
+
+def _months(first: str, last: str) -> tuple[dt.date, dt.date]:
+    after = (np.datetime64(last, "M") + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+    return dt.date.fromisoformat(f"{first}-01"), after.astype(dt.date)
+
+
+def _published_method(series: published_rates.Series) -> Method:
+    first = min(each.first for each in series.intervals)
+    last = max(each.after for each in series.intervals) - dt.timedelta(days=1)
+    return Method(series.name, series.kind, None, {}, same_regions=False, first=first, last=last,
+                  series=series)  # fmt: skip
+
+
+def _require_one_name(methods: tuple[Method, ...]) -> None:
+    names = [each.name for each in methods]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        msg = (
+            f"inputs: several methods are called {', '.join(twice)}; put their outputs in folders "
+            "of different names, or name each once"
+        )
+        raise InputError(msg)

@@ -1,0 +1,262 @@
+"""Rates of mass change that others published, by region and interval.
+
+Three layouts are read, told apart by their header: files of IMBIE (rates dM/dt, or masses dM whose
+differences are rates), tables of papers by region (:mod:`pipelines.published_tables`: a column of
+mass balance for each epoch, or of ``mass_rate`` by method), and our own tables. They cannot be
+summed again on another mask: what is compared is what was printed.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pipelines import imbie_check, published_tables, tables
+
+BALANCES = frozenset({"mass_rate", "mass_balance"})
+"""Quantities of our own tables that are rates of mass."""
+
+UNKNOWN = "published"
+"""Class of a series whose method its file does not tell."""
+
+_EPOCH = re.compile(r"(\d{4})(?:-(\d{4}))?")
+_CLASSES = {
+    "altimetry": "altimetry", "cryosat": "altimetry", "gravimetry": "gravimetry",
+    "grace": "gravimetry", "gmb": "gravimetry", "ra": "altimetry", "la": "altimetry",
+    "massbudget": "mass_budget", "iom": "mass_budget", "budget": "mass_budget",
+    "combined": "combination", "combination": "combination",
+}  # fmt: skip
+_SHEETS = {"APIS": "AP"}
+
+
+class PublishedRateError(ValueError):
+    """A file without rates of mass by region and interval."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A rate of mass of a region.
+
+    Attributes
+    ----------
+    region : str
+        Its id, or the name of a group.
+    first, after : date
+        First day, and the first day after.
+    value, sigma : float
+        Rate and one standard deviation [Gt yr⁻¹]; a sigma of NaN was not given.
+    """
+
+    region: str
+    first: dt.date
+    after: dt.date
+    value: float
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one method gave.
+
+    Attributes
+    ----------
+    name : str
+        The file's name, and where it holds several, that of the column.
+    kind : str
+        gravimetry, altimetry, mass_budget, combination, or :data:`UNKNOWN`.
+    intervals : tuple of Interval
+    """
+
+    name: str
+    kind: str
+    intervals: tuple[Interval, ...]
+
+
+def read(
+    data: bytes, *, name: str, period: tuple[dt.date, dt.date] | None = None
+) -> tuple[Series, ...]:
+    r"""Return the series of rates that a file holds.
+
+    Parameters
+    ----------
+    data : bytes
+        CSV in UTF-8, a header first.
+    name : str
+        What to call it, without an ending.
+    period : tuple of date, optional
+        First and last day of the rates of a table that does not say them.
+
+    Returns
+    -------
+    tuple of Series
+        One at least.
+
+    Raises
+    ------
+    PublishedRateError
+        No layout that is known, no rate in it, or no dates where none are given.
+
+    Examples
+    --------
+    >>> table = b"basin,MB_2007-2011,MB_sigma_2007-2011\n22,-53,18\n"
+    >>> series, = read(table, name="yang")
+    >>> series.intervals[0].first, series.intervals[0].value
+    (datetime.date(2007, 7, 1), -53.0)
+    """
+    try:
+        header, _ = published_tables.header_and_lines(data, name=name)
+        if tuple(cell.strip() for cell in header) == tables.COLUMNS:
+            found = _own(data, name)
+        elif imbie_check.is_imbie(header):
+            found = _imbie(data, name)
+        else:
+            found = _printed(data, name, period)
+    except (published_tables.PublishedTableError, tables.TableError) as error:
+        msg = str(error) if name in str(error) else f"{name}: {error}"
+        raise PublishedRateError(msg) from error
+    if not found:
+        msg = (
+            f"{name}: found no rate of mass; expected a file of IMBIE, columns such as MB_2007-2011"
+            " or mass_rate_grace by basin, or rows mass_rate or mass_balance of our own tables"
+        )
+        raise PublishedRateError(msg)
+    return tuple(found)
+
+
+def _own(data: bytes, name: str) -> list[Series]:
+    """Return rates of our own schema, one series for each product or method in it."""
+    series: dict[tuple[str, str], list[Interval]] = {}
+    for row in tables.read_rows(data):
+        if row.quantity in BALANCES:
+            method = row.told.get("method", row.product)
+            after = row.period_end + dt.timedelta(days=1)
+            each = Interval(row.region, row.period_start, after, row.value, row.uncertainty)
+            series.setdefault((method, row.told.get("class", method)), []).append(each)
+    several = len(series) > 1
+    return [
+        Series(f"{name}-{method}" if several else name, _kind(kind), tuple(rates))
+        for (method, kind), rates in series.items()
+    ]
+
+
+def _kind(text: str) -> str:
+    words = re.findall(
+        r"[a-z]+", text.lower().replace("_", "").replace("mass budget", "massbudget")
+    )
+    return next((kind for word, kind in _CLASSES.items() if word in words), UNKNOWN)
+
+
+def _imbie(data: bytes, name: str) -> list[Series]:
+    """Return rates of a file of IMBIE, one series for each contributor and group of experiments."""
+    header, *lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
+    faults = imbie_check.check(data, imbie_check.guess_dialect(header))
+    if unreadable := [each for each in faults if each.column in {"file", "number", "columns"}]:
+        msg = f"{name}: {unreadable[0]}"
+        raise PublishedRateError(msg)
+    rates = len(header) >= 10 and "end" in " ".join(header).lower()
+    extra = len(header) - (10 if rates else 9)
+    series: dict[tuple[str, str], list[tuple[str, list[float]]]] = {}
+    for line in filter(any, lines):
+        cells = [cell.strip() for cell in line]
+        if extra and cells[2] not in {"AIS", "APIS", "EAIS", "WAIS"}:
+            continue
+        kept = cells[:2] + cells[2 + extra :]
+        key, region = (kept[0], kept[1]), _SHEETS.get(kept[3], kept[3])
+        series.setdefault(key, []).append((region, [float(cell) for cell in kept[6:]]))
+    several = len(series) > 1
+    return [
+        Series(
+            f"{name}-{who}-{group}".replace(" ", "_") if several else name,
+            _kind(group),
+            tuple(_as_rates(found) if rates else _differences(found)),
+        )
+        for (who, group), found in series.items()
+    ]
+
+
+def _as_rates(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:
+    for region, (start, end, value, sigma) in rows:
+        yield Interval(region, _day(start), _day(end), value, sigma)
+
+
+def _differences(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:
+    """Yield the rates between masses; errors that accumulate add in squares between two dates."""
+    by_region: dict[str, list[list[float]]] = {}
+    for region, numbers in rows:
+        by_region.setdefault(region, []).append(numbers)
+    for region, masses in by_region.items():
+        for (start, before, known), (end, after, then) in pairwise(sorted(masses)):
+            years = end - start
+            sigma = abs(then**2 - known**2) ** 0.5 / years
+            yield Interval(region, _day(start), _day(end), (after - before) / years, sigma)
+
+
+def _day(year: float) -> dt.date:
+    """Return the day nearest to a decimal year.
+
+    >>> _day(2011.5), _day(2012.0)
+    (datetime.date(2011, 7, 2), datetime.date(2012, 1, 1))
+    """
+    first = dt.datetime(int(year), 1, 1, tzinfo=dt.UTC)
+    length = dt.datetime(int(year) + 1, 1, 1, tzinfo=dt.UTC) - first
+    return (first + (year - int(year)) * length + dt.timedelta(hours=12)).date()
+
+
+def _printed(data: bytes, name: str, period: tuple[dt.date, dt.date] | None) -> list[Series]:
+    """Return the rates of a table of a paper: MB by epoch, or mass rates by method."""
+    epochs: list[Interval] = []
+    by_method: list[Series] = []
+    for column in published_tables.read(_full_names(data), name=name):
+        sigmas = {region: each.value for region, each in column.sigmas.items()}
+        rates = [(r, each.value, sigmas.get(r, float("nan"))) for r, each in column.values.items()]
+        if column.quantity == "MB" and (days := _epoch(column.period)):
+            epochs += [Interval(r, *days, value, sigma) for r, value, sigma in rates]
+        elif column.quantity == "mass" and column.period.startswith("rate_"):
+            method = column.period.removeprefix("rate_")
+            days = _stated(period, name)
+            found = tuple(Interval(r, *days, value, sigma) for r, value, sigma in rates)
+            by_method.append(Series(f"{name}-{method}", _kind(method), found))
+    return ([Series(name, "mass_budget", tuple(epochs))] if epochs else []) + by_method
+
+
+def _full_names(data: bytes) -> bytes:
+    """Return a table whose ``sigma_x`` that belong to ``mass_rate_x`` say so in full."""
+    header, newline, rest = data.partition(b"\n")
+    cells = header.decode("utf-8-sig").split(",")
+    methods = {c.strip().removeprefix("mass_rate_") for c in cells if c.startswith("mass_rate_")}
+    full = [
+        f"mass_rate_sigma_{cell.strip().removeprefix('sigma_')}"
+        if cell.strip().startswith("sigma_") and cell.strip().removeprefix("sigma_") in methods
+        else cell
+        for cell in cells
+    ]
+    return ",".join(full).encode() + newline + rest
+
+
+def _stated(period: tuple[dt.date, dt.date] | None, name: str) -> tuple[dt.date, dt.date]:
+    if period is None:
+        msg = (
+            f"{name}: the table does not say of which years its rates are; give them as "
+            f"comparison.published_periods: [{{name: {name}, first: 2011-02, last: 2017-06}}]"
+        )
+        raise PublishedRateError(msg)
+    return period[0], period[1] + dt.timedelta(days=1)
+
+
+def _epoch(label: str) -> tuple[dt.date, dt.date] | None:
+    """Return an epoch of ice years: 2007-2011 begins in July 2007 and ends with June 2011."""
+    match = _EPOCH.fullmatch(label)
+    if not match:
+        return None
+    first = int(match.group(1))
+    return dt.date(first, 7, 1), dt.date(int(match.group(2) or first + 1), 7, 1)
+
+
+def regions_of(series: Sequence[Series]) -> set[str]:
+    """Return every region that some series has."""
+    return {each.region for one in series for each in one.intervals}
