@@ -13,6 +13,7 @@ from pipelines.commands.ingest import ingest_command
 from pipelines.commands.plan import plan_command
 from pipelines.commands.run import run_command
 from pipelines.commands.search import search_command
+from pipelines.commands.serve import serve_command
 from pipelines.commands.serve_model import serve_model_command
 from pipelines.commands.share import share_command
 from pipelines.commands.simulate import simulate_command
@@ -43,6 +44,7 @@ for command in (
     status_command,
     audit_command,
     simulate_command,
+    serve_command,
     serve_model_command,
     certificates_command,
     share_command,

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands.answers import DONE, Answer, common_options
+from pipelines.report.page_server_shown import SHOWN, STORE
 
 if TYPE_CHECKING:
     from cluster.presigned import Shared
-
-# What a page or a map needs. Versions, receipts and run files stay with whoever made them.
-STORE = "product.zarr/"
-SHOWN = ("item.json", f"{STORE}*", "tables/*.csv", "figures/*.png", "release/*")
 
 
 @click.command("share")

@@ -1,0 +1,46 @@
+"""``nunatak serve``: the page and its map in a browser, read from finished products as they are."""
+
+from __future__ import annotations
+
+import tempfile
+
+import click
+
+from pipelines.commands.answers import DONE, Answer, common_options
+
+
+@click.command("serve")
+@click.argument("outputs", metavar="OUTPUT...", nargs=-1, required=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8050, show_default=True, type=click.IntRange(0, 65535),
+              help="0 for any that is free.")  # fmt: skip
+@click.option("--allow-host", "hosts", multiple=True, metavar="NAME",
+              help="A name that browsers may call this server by, such as a proxy's.")  # fmt: skip
+@common_options
+def serve_command(outputs: tuple[str, ...], host: str, port: int, hosts: tuple[str, ...]) -> Answer:
+    """Serve the page of finished products, with maps that pan and zoom, until Ctrl-C.
+
+    Each OUTPUT is the folder or the bucket prefix of a finished run. Its arrays stay where they are
+    and are passed on piece by piece; nothing is written to it.
+    """
+    from pipelines.report import outputs as finished
+    from pipelines.report import page_server, viewer_scene
+
+    found = finished.open_outputs(outputs)
+    with (
+        page_server.bound(host, port) as made,
+        tempfile.TemporaryDirectory(prefix="nunatak-page-") as page,
+    ):
+        if page_server.is_open(made):
+            click.echo(
+                f"warning: whoever reaches {host} can read these products: there is no password "
+                "and no encryption; put a server that has both before it, or use 127.0.0.1",
+                err=True,
+            )
+        served = page_server.names(found)
+        viewer_scene.write(found, page, locate=page_server.locate(served))
+        address = page_server.address_of(made)
+        click.echo(f"serving {len(found)} products at {address}map/ (Ctrl-C ends it)")
+        page_server.serve(page_server.site(page, served, hosts=hosts), made)
+    click.echo("ended")
+    return Answer(DONE, {"address": address, "products": sorted(served)})

@@ -1,0 +1,155 @@
+"""The page and its products over HTTP, for reading: on this machine, unless told otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pipelines.report import page_server_answers, page_server_files
+from pipelines.report.page_server_answers import PRODUCTS, Site
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from pipelines.report.outputs import Output
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 100
+"""Connections at once; a browser has six."""
+IDLE_SECONDS = 5
+"""How long a connection may wait for its next request."""
+END_SECONDS = 3
+"""How long answers that are under way may take once the server is told to end."""
+REQUEST_BYTES = 16_384
+"""Request line and headers; a browser's have two thousand."""
+
+_SIMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+=@~-]*")
+
+
+class PageServerError(ValueError):
+    """An address that cannot be served on."""
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket at an address, so that a taken port is known before a page is made.
+
+    Raises
+    ------
+    PageServerError
+        The port is taken or needs rights, or the host is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        made = socket.socket(family, kind, protocol)
+    except OSError as error:
+        msg = f"{host!r} is no address of this machine ({error.strerror}); expected 127.0.0.1"
+        raise PageServerError(msg) from error
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        made.close()
+        msg = (
+            f"nothing can listen at {host} port {port} ({error.strerror}); choose another port "
+            "with --port, 0 for any that is free, or end what listens there"
+        )
+        raise PageServerError(msg) from error
+    return made
+
+
+def address_of(made: socket.socket) -> str:
+    """Return the URL of a bound socket, as people open it."""
+    host, port = made.getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/"
+
+
+def is_open(made: socket.socket) -> bool:
+    """Tell whether others than this machine can reach a bound socket."""
+    return not ipaddress.ip_address(made.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def names(outputs: Sequence[Output]) -> dict[str, Output]:
+    """Return the products by the step of their paths: their names, unless those need quoting."""
+    return {
+        each.name if _SIMPLE.fullmatch(each.name) else f"product-{n}": each
+        for n, each in enumerate(outputs)
+    }
+
+
+def locate(served: Mapping[str, Output]) -> Callable[[Output], str]:
+    """Return where a product is, seen from the map's page."""
+    places = {output.address: f"../{PRODUCTS}/{quote(name)}" for name, output in served.items()}
+    return lambda output: places[output.address]
+
+
+def site(page: str, served: Mapping[str, Output], *, hosts: Sequence[str] = ()) -> Site:
+    """Return what is served: a page's folder, and the products that it shows."""
+    trees = {name: page_server_files.tree(output.address) for name, output in served.items()}
+    known = frozenset(host.lower().strip("[]") for host in hosts)
+    return Site(page_server_files.tree(page), trees, known)
+
+
+def application(of: Site) -> Any:
+    """Return the ASGI application of a site."""
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            response = await run_in_threadpool(of.answer, Request(scope))
+        except ValueError as error:  # what a store says of itself, without its secrets
+            logger.warning("%s", error)
+            response = page_server_answers.refusal(
+                HTTPStatus.BAD_GATEWAY, "the product's store does not answer; its server's log says"
+            )
+        await response(scope, receive, send)
+
+    return answer
+
+
+def _server(of: Site) -> uvicorn.Server:
+    import uvicorn
+
+    config = uvicorn.Config(
+        application(of), http="h11", ws="none", lifespan="off", interface="asgi3", log_config=None,
+        access_log=False, server_header=False, proxy_headers=False, limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=END_SECONDS,
+        h11_max_incomplete_event_size=REQUEST_BYTES,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def serve(of: Site, made: socket.socket) -> None:
+    """Answer until somebody interrupts; then answers under way end, and the interrupt is over."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    with contextlib.suppress(KeyboardInterrupt):
+        _server(of).run(sockets=[made])
+
+
+@contextmanager
+def serving(of: Site, made: socket.socket) -> Iterator[str]:
+    """Answer from a thread of its own while the block lasts; yields the URL."""
+    server = _server(of)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [made]}, daemon=True)
+    made.listen()  # whoever is early waits in line
+    thread.start()
+    try:
+        yield address_of(made)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=2.0 * END_SECONDS + IDLE_SECONDS)

@@ -1,0 +1,337 @@
+"""Which maps a finished product gives the viewer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines import stored, tables
+from pipelines.flows.product_arrays import labels_of
+from pipelines.report.outputs import Output, ReportError
+from pipelines.report.viewer_palettes import (
+    CHANGES,
+    DAMAGE,
+    Scale,
+    change_scale,
+    rate_scale,
+    speed_scale,
+    spread_scale,
+)
+from pipelines.report.viewer_pieces import (
+    STORE,
+    Extent,
+    Layer,
+    Piece,
+    PieceError,
+    Step,
+    zarr_piece,
+)
+
+if TYPE_CHECKING:
+    import zarr
+
+RATES = ("gravimetry", "altimetry", "combination")
+"""Products of one rate of mass and its spread."""
+
+MAPS = {
+    "mass_rate": ("rate of mass change", "rates"),
+    "mass_rate_gaussian": ("rate of mass change, smoothed for display", "rates"),
+    "mass_rate_sigma": ("standard deviation of the rate", "spreads"),
+}
+"""Arrays of such products: words and colours."""
+
+SAID = {
+    "gravimetry": "Gravimetry", "altimetry": "Altimetry", "combination": "Combination",
+    "mass_budget": "Mass budget", "shelf_damage": "Shelf damage", "consistency": "Consistency",
+    "comparison": "Comparison",
+}  # fmt: skip
+"""Names of products as headings have them."""
+
+
+@dataclass
+class Found:
+    """Layers, and what could not be shown."""
+
+    layers: list[Layer] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A product, its arrays, and the objects of its plain copy."""
+
+    output: Output
+    url: str
+    group: zarr.Group
+    names: frozenset[str]
+
+    @property
+    def period(self) -> str:
+        """First and last day, in words."""
+        of = self.output.item["properties"]
+        return f"{str(of['start_datetime'])[:10]} to {str(of['end_datetime'])[:10]}"
+
+    def layer(self, what: str, title: str, **of: Any) -> Layer:
+        """Return a layer of this product's arrays."""
+        words = heading(self.output)
+        return Layer(
+            id=f"{self.output.name}/{what}",
+            kind="zarr",
+            url=self.url,
+            title=title,
+            group=words,
+            **of,
+        )
+
+
+def heading(output: Output) -> str:
+    """Return what a product is called on the page: its folder too, where that says more."""
+    said = SAID.get(output.product, output.product)
+    return said if output.name == output.product else f"{said} ({output.name})"
+
+
+def layers(outputs: Sequence[Output], *, locate: Callable[[Output], str]) -> Found:
+    """Return the layers of all products; maps of one quantity have one scale.
+
+    Parameters
+    ----------
+    outputs : sequence of Output
+        Finished products.
+    locate : callable
+        Where a product is, seen from the page.
+    """
+    found = Found()
+    for output in outputs:
+        if output.product == "shelf_damage":
+            _add(found, output, lambda each: damage(each, locate(each)))
+        elif output.product in MAKERS:
+            _add(found, output, lambda each: _of_arrays(each, locate(each), found))
+    found.layers = _with_common_scales(found.layers)
+    return found
+
+
+def _add(found: Found, output: Output, make: Callable[[Output], Sequence[Layer]]) -> None:
+    """Add layers; what cannot be shown becomes a warning, and the other products are shown."""
+    try:
+        found.layers += make(output)
+    except (PieceError, ReportError) as error:
+        found.warnings.append(f"{heading(output)}: {error}")
+
+
+def _of_arrays(output: Output, url: str, found: Found) -> Sequence[Layer]:
+    from cluster import object_store
+
+    copy = object_store.join(output.address, STORE)
+    names = frozenset(object_store.list_objects(copy))
+    if "zarr.json" not in names:
+        msg = f"there is no {copy}, which the map reads; run it to its end"
+        raise ReportError(msg)
+    root = json.loads(object_store.read_bytes(object_store.join(copy, "zarr.json")))
+    if root.get("attributes", {}).get("nunatak:snapshot") != _snapshot(output):
+        found.warnings.append(
+            f"{heading(output)}: {STORE} is of another version than its tables; run it again"
+        )
+    source = _Source(output, url, output.open(), names)
+    return MAKERS[output.product](source)
+
+
+def _snapshot(output: Output) -> str:
+    return str(output.item["properties"]["nunatak:snapshot"])
+
+
+def _rates(source: _Source) -> list[Layer]:
+    made = []
+    for name, (words, ramp) in MAPS.items():
+        if name in source.group:
+            piece = zarr_piece(source.group, name, names=source.names)
+            sigma = zarr_piece(source.group, "mass_rate_sigma", names=source.names)
+            made.append(
+                source.layer(
+                    name,
+                    words,
+                    unit=str(stored.array(source.group, name).attrs["units"]),
+                    steps=(Step(source.period, (piece,)),),
+                    ramp=ramp,
+                    scale=_scale(ramp, _limit(source.group, name)),
+                    sigma=(sigma,) if name == "mass_rate" else (),
+                )
+            )
+    return made
+
+
+def _limit(group: zarr.Group, name: str) -> float:
+    from pipelines.figures import maps
+
+    return maps.round_limit(stored.read(group, name))
+
+
+def _scale(ramp: str, limit: float) -> Scale:
+    return rate_scale(limit) if ramp == "rates" else spread_scale(limit)
+
+
+def _speeds(source: _Source) -> list[Layer]:
+    """Return the speed of each year, and its change since the first."""
+    if "speed" not in source.group:
+        return []
+    from pipelines.figures import maps
+
+    years = labels_of(source.group, "year")
+    speed = stored.read(source.group, "speed")
+    unit = str(stored.array(source.group, "speed").attrs["units"])
+
+    def piece(index: int, minus: int | None = None) -> Piece:
+        return zarr_piece(source.group, "speed", names=source.names, index=index, minus=minus)
+
+    top = maps.round_limit(speed, within=0.9995)
+    made = [
+        source.layer(
+            "speed", "ice speed", unit=unit, ramp="speeds", scale=speed_scale(top),
+            steps=tuple(Step(year, (piece(k),)) for k, year in enumerate(years)),
+        )
+    ]  # fmt: skip
+    if len(years) > 1:
+        change = maps.round_limit(speed[1:] - speed[0], within=0.999)
+        steps = (
+            Step(f"{year} less {years[0]}", (piece(k, 0),)) for k, year in enumerate(years) if k
+        )
+        made.append(
+            source.layer(
+                "speed_change", "change of ice speed", unit=unit, ramp="changes",
+                scale=change_scale(change), steps=tuple(steps), note="red is faster",
+            )
+        )  # fmt: skip
+    return made
+
+
+def _changes(source: _Source) -> list[Layer]:
+    """Return what became of damage, by pairs of summers, of all shelves together."""
+    pairs: dict[str, list[Piece]] = {}
+    for shelf in sorted(source.group.group_keys()):
+        for pair in sorted(source.group[str(shelf)].group_keys()):  # type: ignore[union-attr]
+            path = f"{shelf}/{pair}/change"
+            if path in source.group:
+                piece = zarr_piece(
+                    source.group, path, names=source.names, axes=("y_pixel", "x_pixel")
+                )
+                pairs.setdefault(str(pair), []).append(piece)
+    if not pairs:
+        return []
+    steps = tuple(Step(_pair_name(pair), tuple(pairs[pair])) for pair in sorted(pairs))
+    return [source.layer("change", "what became of damage", unit="", steps=steps, codes=CHANGES)]
+
+
+def _pair_name(pair: str) -> str:
+    """Return a pair of summers as people write it.
+
+    Examples
+    --------
+    >>> _pair_name("2013-2014")
+    '2013/14 to 2014/15'
+    """
+    return " to ".join(tables.summer_name(int(year)) for year in pair.split("-"))
+
+
+MAKERS: Mapping[str, Callable[[_Source], list[Layer]]] = {
+    **dict.fromkeys(RATES, _rates),
+    "mass_budget": _speeds,
+    "consistency": _changes,
+}
+"""Products whose maps come from arrays."""
+
+
+def damage(output: Output, url: str) -> list[Layer]:
+    """Return the release of damage maps as one layer of summers, of all shelves together.
+
+    Raises
+    ------
+    ReportError
+        No release, or one that is not as its items say.
+    """
+    summers: dict[int, list[Piece]] = {}
+    for path, item in _release_items(output):
+        of = item["properties"]
+        if of.get("nunatak:part", "shelf") == "shelf":
+            folder = path.rpartition("/")[0]
+            name = str(item["assets"]["extent"]["href"]).removeprefix("./")
+            piece = Piece(_inside(f"{folder}/{name}"), _raster_extent(of), _raster_shape(of))
+            summers.setdefault(int(of["nunatak:summer"]), []).append(piece)
+    if not summers:
+        return []
+    steps = tuple(Step(tables.summer_name(year), tuple(summers[year])) for year in sorted(summers))
+    return [
+        Layer(
+            id=f"{output.name}/damage", kind="geotiff", url=url, title="damage by summer",
+            group=heading(output), unit="", steps=steps, codes=DAMAGE,
+        )
+    ]  # fmt: skip
+
+
+def _release_items(output: Output) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the items of the release and where they are below the product."""
+    from cluster import object_store
+
+    listed = "release/collection.json"
+    if not object_store.exists(object_store.join(output.address, listed)):
+        msg = "its maps were not released (shelf_damage.release), so the map cannot show them"
+        raise ReportError(msg)
+    try:
+        for link in json.loads(output.read(listed))["links"]:
+            if link["rel"] == "item":
+                path = _inside("release/" + str(link["href"]).removeprefix("./"))
+                yield path, json.loads(output.read(path))
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{output.address}/release is not as its items say ({error!r}); run it again"
+        raise ReportError(msg) from error
+
+
+def _inside(path: str) -> str:
+    """Return a path that stays below the release.
+
+    Raises
+    ------
+    ReportError
+        One that climbs out of it.
+    """
+    parts = path.split("/")
+    if parts[0] != "release" or {"", ".", ".."} & set(parts):
+        msg = f"its release links to {path!r}, which is outside it; run the product again"
+        raise ReportError(msg)
+    return path
+
+
+def _raster_shape(of: Mapping[str, Any]) -> tuple[int, int]:
+    rows, columns = of["proj:shape"]
+    return int(rows), int(columns)
+
+
+def _raster_extent(of: Mapping[str, Any]) -> Extent:
+    """Return the edges of a north-up raster by its ``proj:transform``."""
+    dx, _, west, _, dy, north = (float(each) for each in of["proj:transform"][:6])
+    rows, columns = _raster_shape(of)
+    return west, north + dy * rows, west + dx * columns, north
+
+
+def _with_common_scales(made: Sequence[Layer]) -> list[Layer]:
+    """Return layers of which those of rates, and those of spreads, have one scale each."""
+    common = {
+        ramp: max((each.scale.high for each in made if each.ramp == ramp and each.scale), default=0)
+        for ramp in ("rates", "spreads")
+    }
+    return [
+        replace(each, scale=_scale(each.ramp, common[each.ramp])) if each.ramp in common else each
+        for each in made
+    ]
+
+
+def bounds(made: Sequence[Layer]) -> Extent | None:
+    """Return the edges of all pieces together; None of none."""
+    pieces = [piece for each in made for step in each.steps for piece in step.pieces]
+    if not pieces:
+        return None
+    edges = np.array([piece.extent for piece in pieces])
+    low, high = edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
