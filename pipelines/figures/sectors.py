@@ -65,7 +65,7 @@ def sector_bars(
     high = max(0.46, 0.12 * len(epochs)) if len(names) <= 12 else 0.36
     made = canvas.figure(canvas.PAGE, max(3.0, 1.2 + high * len(names)))
     made.suptitle(title, fontsize=9.5, color=canvas.INK)
-    left, right = made.subplots(1, 2, sharey=True, width_ratios=[2.6, 1.0])
+    left, right = made.subplots(1, 2, sharey=True, width_ratios=[2.1, 1.0])
     draw_anomalies(left, names, epochs, discharge, sigma)
     draw_changes(right, *changes(discharge, sigma, change_sigma), high=high)
     canvas.heading(left, f"(a) discharge less the mean of {len(epochs)} epochs")

@@ -66,10 +66,30 @@ def cumulative(of: Told, row: int, quantity: str = "replaced") -> tuple[FLOAT, F
     members is another part.
     """
     ends = spans(of)
-    steps = np.tril(np.ones((len(ends.starts), 1)) * (ends.ends - ends.starts))
     values, spread = epochs.stored_term(of.group, quantity)
-    members, spread = values[:, :, row] @ steps.T, spread[:, row]
-    within = np.einsum("at,mtu,au->ma", steps, spread, steps).mean(axis=0)
+    change, sigma = gained(values[:, :, row], spread[:, row], ends.ends - ends.starts)
+    return change / KG_PER_GT, sigma / KG_PER_GT
+
+
+def gained(balance: FLOAT, covariance: FLOAT, lengths: FLOAT) -> tuple[FLOAT, FLOAT]:
+    """Return what :func:`cumulative` does, from arrays.
+
+    Parameters
+    ----------
+    balance : ndarray, shape (member, year)
+        Mass balance of one row [kg yr⁻¹].
+    covariance : ndarray, shape (member, year, year)
+        Its covariance between years [kg² yr⁻²].
+    lengths : ndarray, shape (year,)
+        Of the years [yr].
+
+    Returns
+    -------
+    change, sigma : ndarray, shape (year,)
+        Mass gained by each year's end and its standard deviation [kg].
+    """
+    steps = np.tril(np.ones((len(lengths), 1)) * lengths)
+    members = balance @ steps.T
+    within = np.einsum("at,mtu,au->ma", steps, covariance, steps).mean(axis=0)
     between = members.var(axis=0, ddof=1) if len(members) > 1 else np.zeros(len(steps))
-    sigma = np.sqrt(np.maximum(within, 0.0) + between)
-    return members.mean(axis=0) / KG_PER_GT, sigma / KG_PER_GT
+    return members.mean(axis=0), np.sqrt(np.maximum(within, 0.0) + between)

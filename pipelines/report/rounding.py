@@ -30,18 +30,18 @@ def verdict(value: float, sigma: float) -> Verdict:
     return "gain" if value > 0.0 else "loss"
 
 
-def decimals(sigma: float) -> int:
+def decimals(sigma: float, *, fine: bool = False) -> int:
     """Return after how many decimals a standard deviation is rounded, negative for tens.
 
-    Two digits where it begins with less than 3.55, else one; 9.5 and more becomes 10: the rule of
-    the Particle Data Group.
+    Two digits if ``fine``, or where it begins with less than 3.55, else one; 9.5 and more becomes
+    10: the rule of the Particle Data Group.
 
-    >>> [decimals(sigma) for sigma in (4.1, 14.5, 0.0958, 123.0)]
-    [0, 0, 2, -1]
+    >>> [decimals(sigma) for sigma in (4.1, 14.5, 0.0958, 123.0)], decimals(4.1, fine=True)
+    ([0, 0, 2, -1], 1)
     """
     exponent = math.floor(math.log10(sigma))
     lead = sigma / 10.0**exponent
-    return 1 - exponent if lead < 3.55 else -exponent
+    return 1 - exponent if fine or lead < 3.55 else -exponent
 
 
 def rounded(value: float, places: int, *, signed: bool = False) -> str:
@@ -60,8 +60,10 @@ def rounded(value: float, places: int, *, signed: bool = False) -> str:
     return f"{sign}{abs(found):,.{max(places, 0)}f}"
 
 
-def pair(value: float, sigma: float, *, signed: bool = False) -> str:
+def pair(value: float, sigma: float, *, signed: bool = False, fine: bool = False) -> str:
     """Return a number with its standard deviation, both to the digits that the latter allows.
+
+    ``fine`` is for tables: always two digits of the deviation.
 
     Examples
     --------
@@ -74,7 +76,7 @@ def pair(value: float, sigma: float, *, signed: bool = False) -> str:
         return "not known"
     if not (math.isfinite(sigma) and sigma > 0.0):
         return rounded(value, _places(value), signed=signed)
-    places = decimals(sigma)
+    places = decimals(sigma, fine=fine)
     return f"{rounded(value, places, signed=signed)}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}" + (
         rounded(sigma, places)
     )
