@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.commands import columns, damage_reporting
+from pipelines.commands import columns, comparison_reporting, damage_reporting
 
 if TYPE_CHECKING:
     from pipelines.lifecycle import Plan
@@ -93,5 +93,6 @@ TABLES: Mapping[str, Callable[[Plan], None]] = {
     "restoration": show_restored,
     "shelf_damage": damage_reporting.show_damage,
     "consistency": damage_reporting.show_consistency,
+    "comparison": comparison_reporting.show_comparison,
 }
 """What prints the numbers of each product that has no table of basins."""

@@ -18,8 +18,9 @@ GROUPS = ("EAIS", "WAIS", "AP", "Islands", "AIS")
 
 WITHOUT_REGIONS = (
     "scenes", "training", "evaluation", "restoration", "shelf_damage", "consistency",
+    "comparison",
 )  # fmt: skip
-"""Products whose numbers are not of basins."""
+"""Products without a table of basins of their own."""
 
 MOST_NOTES = 20
 """Different notes of keys that are printed."""

@@ -164,7 +164,9 @@ def _job(run: Run, found: ComparisonInputs, method: Method) -> Job:
     if method.series is not None:
         return PublishedJob(method, found.ground, choices.rate)
     if method.kind == "gravimetry":
-        return spectral.GravimetryJob(method, found.ground, found.gia, choices.gia_share)
+        return spectral.GravimetryJob(
+            method, found.ground, found.gia, choices.gia_share, spectral.leaking(found)
+        )
     if method.kind == "altimetry":
         return spectral.AltimetryJob(method, found.ground)
     if method.kind == "mass_budget":

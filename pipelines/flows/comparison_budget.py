@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
 from pipelines.flows import mass_budget_epochs
+from pipelines.flows import mass_budget_snow as snow
 from pipelines.flows.comparison_masks import row_matrix
 from pipelines.flows.comparison_sums import MethodSum, centred
+from pipelines.flows.mass_budget_rows import Rows
 from pipelines.flows.product_arrays import labels_of
+from pipelines.kernels.budget.years import year
 from pipelines.kernels.comparison import alignment
 from pipelines.kernels.constants import DAYS_PER_YEAR
+from pipelines.settings_mass_budget import MassBudgetChoices, Model, Part
+from pipelines.settings_reading import read_record
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -74,9 +79,9 @@ def calendar_of(product: zarr.Group, ground: Ground, reading: alignment.Reading)
     def days(name: str) -> DATES:
         return stored.values(product, name).astype("datetime64[D]")
 
-    months = days("month").astype("datetime64[M]") if "month" in product else days("year_start")[:0]
-    return Calendar(days("year_start"), days("year_end"), months.astype("datetime64[M]"),
-                    ground.period, reading)  # fmt: skip
+    first, after = ground.period
+    months = np.arange(first.astype("datetime64[M]"), (after - 1).astype("datetime64[M]") + 1)
+    return Calendar(days("year_start"), days("year_end"), months, ground.period, reading)
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,15 @@ class BudgetJob:
         places = _places(product, self.method, self.ground, rows)
         calendar = calendar_of(product, self.ground, self.reading)
         weights = calendar.year_weights()[None]
-        snow = _snow_shift(product, calendar, places)
+        fallen = _snow_shift(product, self.method, calendar, places)
         told = {name: _told(product, name, weights, places)
                 for name in ("replaced", "surface_mass_balance", "discharge")}  # fmt: skip
         rate, sigma, between = told["replaced"]
         members = between[:, 0] - between[:, 0].mean(axis=0)
         spread = members.T @ members / max(len(members) - 1, 1)
         within = np.maximum(sigma[0] ** 2 - np.diag(spread), 0.0)
-        mass, mass_sigma = self._curve(product, group, calendar, places)
-        shifted = np.nan_to_num(snow.shift)
+        mass, mass_sigma = self._curve(product, group, calendar, places, fallen)
+        shifted = np.nan_to_num(fallen.shift)
         MethodSum(
             rate[0] + shifted, spread + np.diag(within), calendar.covered(), mass, mass_sigma,
             terms={
@@ -112,11 +117,16 @@ class BudgetJob:
             },
             patterns=_patterns(product, group, weights, places, self.method),
         ).write(group, self.method.name)  # fmt: skip
-        said = "snow by months" if np.isfinite(snow.shift).all() else "snow by years"
+        said = "snow by months" if np.isfinite(fallen.shift).all() else "snow by years"
         return Receipt(key, "done", note=f"{said}; {calendar.covered():.2f} of it has velocity")
 
     def _curve(
-        self, product: zarr.Group, group: zarr.Group, calendar: Calendar, places: Places
+        self,
+        product: zarr.Group,
+        group: zarr.Group,
+        calendar: Calendar,
+        places: Places,
+        fallen: Snow,
     ) -> tuple[FLOAT, FLOAT]:
         """Return masses at the middles of months and their spread, (row, month) [kg]."""
         months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
@@ -125,8 +135,7 @@ class BudgetJob:
         elapsed = calendar.elapsed(middles)
         elapsed = elapsed - elapsed.mean(axis=0)
         mass, sigma, _ = _told(product, "replaced", elapsed, places)
-        monthly = _snow_shift(product, calendar, places).monthly(months)
-        return centred(mass.T + np.nan_to_num(monthly)), sigma.T
+        return centred(mass.T + fallen.monthly(months)), sigma.T
 
 
 @dataclass(frozen=True)
@@ -240,25 +249,42 @@ class Snow:
         return np.asarray((np.cumsum(own, axis=0) - 0.5 * own).T)
 
 
-def _snow_shift(product: zarr.Group, calendar: Calendar, places: Places) -> Snow:
+def _snow_shift(product: zarr.Group, method: Method, calendar: Calendar, places: Places) -> Snow:
     """Return what the months of the climate models say that the years of the budget do not."""
-    rows, regions = places.regions.shape
-    records, models = labels_of(product, "record"), labels_of(product, "model")
-    used = [records.index(model) for model in models if model in records]
-    weights = calendar.month_weights()
-    on = weights > 0.0
-    if not used or len(used) < len(models) or abs(weights.sum() - 1.0) > 1e-9:
+    rows = len(places.rows)
+    monthly = _monthly_snow(product, method, calendar)
+    if monthly is None or np.isnan(monthly).any():
         return Snow(np.full(rows, np.nan), calendar.months, np.zeros((0, rows)))
-    amounts = np.mean([stored.read(product, "record_smb", each) for each in used], axis=0)
-    amounts = np.where(on[:, None], amounts, 0.0)
     yearly, _ = mass_budget_epochs.stored_term(product, "surface_mass_balance")
-    by_year = np.nan_to_num(yearly.mean(axis=0)[:, :regions])
-    days = calendar.months.astype("datetime64[D]"), (calendar.months + 1).astype("datetime64[D]")
-    length = (days[1] - days[0]).astype(np.float64) / DAYS_PER_YEAR
-    elapsed = calendar.elapsed(days[1]) - calendar.elapsed(days[0])
-    apart = amounts - np.where(on[:, None], elapsed @ by_year, 0.0)
-    shift = weights @ (amounts / length[:, None]) - calendar.year_weights() @ by_year
+    by_year = np.nan_to_num(yearly.mean(axis=0)[:, : monthly.shape[1]])
+    starts = calendar.months.astype("datetime64[D]")
+    ends = (calendar.months + 1).astype("datetime64[D]")
+    elapsed = calendar.elapsed(ends) - calendar.elapsed(starts)
+    apart = monthly * elapsed.sum(axis=1, keepdims=True) - elapsed @ by_year
+    shift = calendar.month_weights() @ monthly - calendar.year_weights() @ by_year
     return Snow(places.regions @ shift, calendar.months, apart @ places.regions.T)
+
+
+def _monthly_snow(product: zarr.Group, method: Method, calendar: Calendar) -> FLOAT | None:
+    """Return the rates of snow of the months of the period, mean of the models, (month, region).
+
+    Records that end are continued as in the budget itself; None without models.
+    """
+    run, records = method.run, labels_of(product, "record")
+    if not records or "record_smb" not in product:
+        return None
+    choices = read_record(MassBudgetChoices, run["mass_budget"], "mass_budget", [])
+    months = snow.read(product, records, has_reanalysis=bool(run["inputs"].get("reanalysis")))
+    collections = tuple(run["inputs"]["surface_mass_balance"])
+    models = choices.surface_mass_balance.models or tuple(
+        Model(name, (Part(name),)) for name in collections
+    )
+    spans = tuple(year(str(month)) for month in calendar.months)
+    places = Rows(labels_of(product, "region"), ())
+    found = [
+        snow.snow_of(model, months, spans, places, choices.surface_mass_balance) for model in models
+    ]
+    return np.asarray(np.mean([each.rate for each in found], axis=0))
 
 
 def _patterns(

@@ -39,46 +39,51 @@ FLOAT = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GravimetryJob:
-    """``sum/gravimetry``: members, monthly masses, and what other models of rebound would do."""
+    """``sum/gravimetry``: members, monthly masses, and what other models of rebound would do.
+
+    A field that ends at degree 60 shows part of a basin's mass beside it. What altimetry says of
+    the same ice, summed whole and summed as gravimetry would see it, tells how much (record 0045);
+    without altimetry the field's own loss is taken as an error.
+    """
 
     method: Method
     ground: Ground
     gia: tuple[Source, ...]
     gia_share: float
+    altimetry: Method | None
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the slot of the method."""
         product = self.method.product.open()
-        kernels = self._kernels(product, group)
+        kernels = spectral_kernels(self.method, self.ground, len(labels_of(group, "row")))
         mean, factors = read_ensemble(product)
         sums = [basins.region_sums(factor, kernels) for factor in factors]
         gia = -sums[1] if len(sums) > 1 else np.zeros((1, len(kernels)))
         observed = _observed(product, kernels)
-        rate, covariance = (
-            basins.region_sums(mean, kernels),
-            ensembles.factor_covariance(sums),
-        )
-        note = ""
-        if not self.method.is_aligned(self.ground):
-            rate, scale, count = self._fitted(product, observed, gia.mean(axis=0))
-            covariance = ensembles.factor_covariance(sums[:1]) * np.outer(scale, scale)
-            if len(sums) > 1:
-                covariance = covariance + ensembles.factor_covariance(sums[1:])
-            note = f"trend fitted again to {count} months"
-        mass, sigma = self._months(product, observed, gia.mean(axis=0), group)
+        fitted, scale, note = self._fitted(product, observed, gia.mean(axis=0))
+        is_aligned = self.method.is_aligned(self.ground)
+        rate = basins.region_sums(mean, kernels) if is_aligned else fitted
+        covariance = ensembles.factor_covariance(sums[:1]) * np.outer(scale, scale)
+        if len(sums) > 1:
+            covariance = covariance + ensembles.factor_covariance(sums[1:])
         patterns = self._patterns(product, group, observed, gia)
-        covered = covered_share(*_period(self.method), self.ground.period)
+        lost, spread, shared = self._lost(kernels, rate)
+        mass, sigma = self._months(product, observed, gia.mean(axis=0), group)
         MethodSum(
-            rate, covariance, covered, mass, sigma, patterns=patterns
+            rate + lost, covariance + spread, covered_share(*_period(self.method),
+            self.ground.period), mass, sigma, shared=shared, patterns=patterns, lost=lost,
         ).write(group, self.method.name)  # fmt: skip
         return Receipt(key, "done", note=note)
 
-    def _kernels(self, product: zarr.Group, group: zarr.Group) -> FLOAT:
-        if self.method.same_regions:
-            return stored.read(product, "region_kernel", slice(0, len(labels_of(group, "row"))))
-        degree = stored.array(product, "mass_rate_coefficients").shape[-1] - 1
-        reading = self.method.run["gravimetry"]["latitude"]
-        return row_kernels(self.ground.polygons(), degree=degree, reading=reading)
+    def _lost(self, kernels: FLOAT, rate: FLOAT) -> tuple[FLOAT, FLOAT, dict[str, FLOAT]]:
+        """Return what gravimetry does not see of each row, its spread, and what is shared."""
+        if self.altimetry is None:
+            own = _own_loss(self.method, kernels, rate)
+            return np.zeros_like(rate), np.outer(own, own), {}
+        lost, whole = leakage_members(self.method, self.altimetry, self.ground, kernels)
+        weight = np.full(len(lost), 1.0 / len(lost))
+        shared = {self.altimetry.name: cross_covariance(lost, whole, weight)}
+        return lost.mean(axis=0), member_covariance(lost), shared
 
     def _series(self, product: zarr.Group, observed: FLOAT, gia: FLOAT) -> tuple[FLOAT, FLOAT]:
         """Return the epochs of the months in the period, and their masses (month, row)."""
@@ -88,8 +93,12 @@ class GravimetryJob:
         kept = (epoch >= first) & (epoch < after) & np.isfinite(mass).all(axis=1)
         return epoch[kept], mass[kept] - (epoch[kept] - 0.5 * (first + after))[:, None] * gia
 
-    def _fitted(self, product: zarr.Group, observed: FLOAT, gia: FLOAT) -> tuple[FLOAT, FLOAT, int]:
-        """Return the trend of the period, and its formal error beside that of the whole record."""
+    def _fitted(self, product: zarr.Group, observed: FLOAT, gia: FLOAT) -> tuple[FLOAT, FLOAT, str]:
+        """Return the trends of the months in the period, and how much more they scatter.
+
+        Errors of coefficients are striped, not independent: sums over regions scatter by more than
+        the coefficients' own errors say, and their own residuals tell it.
+        """
         epoch, mass = self._series(product, observed, gia)
         terms = tuple(self.method.run["gravimetry"]["terms"])
         kept = tuple(term for term in terms if term != trends.MISSION_BIAS)
@@ -101,8 +110,10 @@ class GravimetryJob:
             msg = f"{self.method.name}: {len(epoch)} months in the common period ({error})"
             raise KeyFailed(msg) from error
         index = names.index("trend")
-        whole = np.sqrt(np.diag(basins.independent_covariance(_formal(product), observed)))
-        return fit.parameters[index], fit.standard_deviation[index] / whole, len(epoch)
+        alone = np.sqrt(np.diag(basins.independent_covariance(_formal(product), observed)))
+        scale = np.maximum(1.0, fit.standard_deviation[index] / alone)
+        note = f"{len(epoch)} months; errors of regions {np.median(scale):.2f} times their members'"
+        return fit.parameters[index], scale, note
 
     def _months(
         self, product: zarr.Group, observed: FLOAT, gia: FLOAT, group: zarr.Group
@@ -133,6 +144,55 @@ class GravimetryJob:
         if "mask_kernel" in group:
             patterns["mask"] = _masked(read_ensemble(product)[0], group)
         return patterns
+
+
+def spectral_kernels(method: Method, ground: Ground, rows: int) -> FLOAT:
+    """Return the kernels of the common rows for a gravimetry, its own if it has them."""
+    product = method.product.open()
+    if method.same_regions:
+        return stored.read(product, "region_kernel", slice(0, rows))
+    degree = stored.array(product, "mass_rate_coefficients").shape[-1] - 1
+    return row_kernels(
+        ground.polygons(), degree=degree, reading=method.run["gravimetry"]["latitude"]
+    )
+
+
+def leakage_members(
+    method: Method, altimetry: Method, ground: Ground, kernels: FLOAT
+) -> tuple[FLOAT, FLOAT]:
+    """Return what gravimetry would not see of every member of altimetry, and their whole sums.
+
+    Returns
+    -------
+    lost, whole : ndarray, shape (member, row)
+        [kg yr⁻¹].
+    """
+    product = altimetry.product.open()
+    whole = altimetry_basis(altimetry, ground, len(kernels))
+    seen = basins.region_sums(
+        spectra.read_to_degree(product, "mass_rate_basis", _degree(method)),
+        _seen(method, kernels, _degree(method)),
+    )
+    mixing = stored.read(product, "mixing")
+    return mixing @ (whole - seen), mixing @ whole
+
+
+def _own_loss(method: Method, kernels: FLOAT, rate: FLOAT) -> FLOAT:
+    """Return what gravimetry loses of what it has seen itself, when it is seen once more."""
+    mean, _ = read_ensemble(method.product.open())
+    degree = _degree(method)
+    again = basins.region_sums(harmonics.truncate(mean, degree), _seen(method, kernels, degree))
+    return np.asarray(rate - again)
+
+
+def _degree(method: Method) -> int:
+    return stored.array(method.product.open(), "surface_mass_factor").shape[0] - 1
+
+
+def _seen(method: Method, kernels: FLOAT, degree: int) -> FLOAT:
+    """Return the kernels as gravimetry sees through its mask to its degree."""
+    mask = stored.read(method.product.open(), "mask")
+    return np.asarray(localisation.localise_adjoint(kernels, mask, j_max=degree))
 
 
 def gravimetry_causes(method: Method, gia: tuple[Source, ...], *, mask: bool) -> tuple[str, ...]:
@@ -259,6 +319,7 @@ class CombinationJob:
     ground: Ground
     parts: tuple[Method, Method]
     named: tuple[str | None, str | None]
+    leaks_by: str | None
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write the slot of the method."""
@@ -271,10 +332,14 @@ class CombinationJob:
         covariance = sum(member_covariance(part, count)
                          for part, count in zip(parts, counts, strict=True))  # fmt: skip
         shared = {
-            name: _cross(part, alone, count)
+            name: cross_covariance(part, alone, count)
             for name, part, alone, count in zip(self.named, parts, own, counts, strict=True)
             if name is not None
         }
+        if self.named[0] is not None and self.leaks_by == self.named[1]:
+            kernels = spectral_kernels(self.parts[0], self.ground, rows)
+            lost, _ = leakage_members(*self.parts, self.ground, kernels)
+            shared[self.named[0]] += cross_covariance(parts[1], lost, counts[1])
         mass, sigma = _line(group, rate, np.asarray(covariance))
         covered = covered_share(*_period(self.method), self.ground.period)
         MethodSum(
@@ -285,12 +350,7 @@ class CombinationJob:
     def _own(self, rows: int) -> tuple[FLOAT, FLOAT]:
         """Return the members of both sources by themselves, (member, row)."""
         sources = Sources(self.parts[0].product, self.parts[1].product)
-        gravimetry = self.parts[0].product.open()
-        kernels = (
-            stored.read(gravimetry, "region_kernel", slice(0, rows))
-            if self.method.same_regions
-            else self._kernels(stored.array(gravimetry, "mass_rate_coefficients").shape[-1] - 1)
-        )
+        kernels = spectral_kernels(self.parts[0], self.ground, rows)
         members = sources.gravimetry_members().through(lambda b: basins.region_sums(b, kernels))
         basis = altimetry_basis(self.parts[1], self.ground, rows)
         return members.members(), MixedEnsemble(basis, sources.altimetry_mixing()).members()
@@ -329,19 +389,26 @@ class CombinationJob:
         return np.zeros(rows)
 
 
-def _cross(part: FLOAT, own: FLOAT, weights: FLOAT) -> FLOAT:
-    """Return the covariance by row of what a source adds and what it says by itself."""
+def cross_covariance(part: FLOAT, other: FLOAT, weights: FLOAT) -> FLOAT:
+    """Return the covariance (row, row) of two things that one set of members says."""
     apart = part - weights @ part
-    return np.asarray((weights[:, None] * apart * (own - weights @ own)).sum(axis=0))
+    return np.asarray((weights[:, None] * apart).T @ (other - weights @ other))
+
+
+def leaking(found: ComparisonInputs) -> Method | None:
+    """Return the altimetry that tells what gravimetry does not see; None without just one."""
+    held = [each for each in found.methods if each.kind == "altimetry" and each.series is None]
+    return held[0] if len(held) == 1 else None
 
 
 def combination_job(method: Method, found: ComparisonInputs) -> CombinationJob:
     """Return the job of a combination, which knows its sources and what they are called here."""
-    parts, named = [], []
+    parts, named, alone = [], [], leaking(found)
     for role, source in method.made_of:
         run = yaml.safe_load(str(source.open().attrs["nunatak:run"]))
         parts.append(
             dataclasses.replace(method, name=role, kind=role, source=source, run=run, made_of=())
         )
         named.append(next((each.name for each in found.methods if each.source == source), None))
-    return CombinationJob(method, found.ground, (parts[0], parts[1]), (named[0], named[1]))
+    return CombinationJob(method, found.ground, (parts[0], parts[1]), (named[0], named[1]),
+                          alone.name if alone is not None else None)  # fmt: skip

@@ -33,12 +33,14 @@ class MethodSum:
         Share of the period that it covers [1].
     mass, mass_sigma : ndarray, shape (row, month), or None
         Mass beside its mean over the period, NaN in gaps [kg].
-    shared : mapping of str to ndarray, shape (row,)
-        Covariance with methods that it is made of [kg² yr⁻²].
+    shared : mapping of str to ndarray, shape (row, row)
+        Covariance with methods that it leans on: of its rows and theirs [kg² yr⁻²].
     terms : mapping of str to (ndarray, ndarray)
         Terms of a budget and their standard deviations [kg yr⁻¹].
     patterns : mapping of str to ndarray, shape (row,)
         What one plausible error of a cause adds to the rate [kg yr⁻¹].
+    lost : ndarray, shape (row,), or None
+        What of the rate the method did not see itself [kg yr⁻¹].
     """
 
     rate: FLOAT
@@ -49,6 +51,7 @@ class MethodSum:
     shared: Mapping[str, FLOAT] = field(default_factory=dict)
     terms: Mapping[str, tuple[FLOAT, FLOAT]] = field(default_factory=dict)
     patterns: Mapping[str, FLOAT] = field(default_factory=dict)
+    lost: FLOAT | None = None
 
     def write(self, group: zarr.Group, method: str) -> None:
         """Write the slot of the method in every array."""
@@ -61,8 +64,10 @@ class MethodSum:
             stored.write(group, "mass", self.mass, slot)
             stored.write(group, "mass_sigma", self.mass_sigma, slot)
         nothing = np.zeros_like(self.rate)
-        shared = np.stack([self.shared.get(name, nothing) for name in names])
+        alone = np.zeros_like(self.covariance)
+        shared = np.stack([self.shared.get(name, alone) for name in names])
         stored.write(group, "mass_rate_shared", shared, slot)
+        stored.write(group, "mass_rate_lost", nothing if self.lost is None else self.lost, slot)
         unknown = np.full_like(self.rate, np.nan), np.full_like(self.rate, np.nan)
         for number, name in enumerate(("term", "term_sigma")):
             told = np.stack([self.terms.get(term, unknown)[number] for term in TERMS])

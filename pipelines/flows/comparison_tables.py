@@ -51,14 +51,15 @@ def comparison_rows(group: zarr.Group, run: Run, found: ComparisonInputs) -> lis
 def _by_method(group: zarr.Group, run: Run, found: ComparisonInputs) -> Iterator[Row]:
     rate = stored.read(group, "mass_rate") / KG_PER_GT
     sigma = np.sqrt(np.einsum("mrr->mr", stored.read(group, "mass_rate_covariance"))) / KG_PER_GT
-    covered = stored.read(group, "covered")
+    covered, lost = stored.read(group, "covered"), stored.read(group, "mass_rate_lost") / KG_PER_GT
     for m, method in enumerate(found.methods):
         signal = SIGNALS.get(method.kind, SIGNALS["published"])
         for r, name in enumerate(found.rows):
             if np.isfinite(rate[m, r]):
                 note = (
                     f"method={method.name};class={method.kind};mask={_mask(method)};"
-                    f"covered={covered[m, r]:.3f};signal={signal.replace(';', ',')}"
+                    f"covered={covered[m, r]:.3f};unseen={lost[m, r]:+.3f};"
+                    f"signal={signal.replace(';', ',')}"
                 )
                 yield row(run, "mass_balance", name, float(rate[m, r]), float(sigma[m, r]),
                           unit=UNIT, note=note)  # fmt: skip

@@ -143,8 +143,8 @@ class Together:
         [kg yr⁻¹].
     own : ndarray, shape (method, row, row)
         Covariance of each method between rows [kg² yr⁻²].
-    covariance : ndarray, shape (row, method, method)
-        Covariance between methods at each row [kg² yr⁻²].
+    crossed : ndarray, shape (method, method, row, row)
+        Covariance between two methods [kg² yr⁻²].
     covered : ndarray, shape (method, row)
         Share of the period [1].
     """
@@ -152,7 +152,7 @@ class Together:
     names: tuple[str, ...]
     rate: FLOAT
     own: FLOAT
-    covariance: FLOAT
+    crossed: FLOAT
     covered: FLOAT
 
     @classmethod
@@ -165,6 +165,14 @@ class Together:
             between_methods(group, shared),
             stored.read(group, "covered"),
         )
+
+    @property
+    def covariance(self) -> FLOAT:
+        """Covariance between methods at each row, (row, method, method) [kg² yr⁻²]."""
+        found: FLOAT = np.einsum("mnrr->rmn", self.crossed).copy()
+        each = np.arange(len(self.names))
+        found[:, each, each] = np.einsum("mrr->rm", self.own)
+        return found
 
     def usable(self, least_covered: float) -> NDArray[np.bool_]:
         """Return which methods say something of a row, for enough of the period."""
@@ -194,30 +202,33 @@ class Together:
         return apart, 0.5 * (whole + whole.T) / KG_PER_GT**2
 
     def _block(self, rows: NDArray[np.int64], first: int, m: int, n: int) -> FLOAT:
-        """Return the covariance of two methods' distances from the first; shared causes by row."""
-        own, between = self.own[:, rows][:, :, rows], self.covariance[rows]
-        crossed = -between[:, m, first] - between[:, first, n]
-        if m != n:
-            return np.asarray(own[first] + np.diag(crossed + between[:, m, n]))
-        return np.asarray(own[first] + own[m] + np.diag(crossed))
+        """Return the covariance of two methods' distances from the first, (row, row)."""
+
+        def of(one: int, other: int) -> FLOAT:
+            held = self.own[one] if one == other else self.crossed[one, other]
+            return np.asarray(held[np.ix_(rows, rows)])
+
+        return np.asarray(of(m, n) - of(m, first) - of(first, n) + of(first, first))
 
 
 def between_methods(group: zarr.Group, shared: tuple[Share, ...]) -> FLOAT:
-    """Return the covariance between methods by row, (row, method, method) [kg² yr⁻²]."""
+    """Return the covariance between methods, (method, method, row, row) [kg² yr⁻²].
+
+    What one leans on is known by members; other shared causes are those of the run file, which are
+    taken as independent between regions. Nothing stands where a method meets itself.
+    """
     names = labels_of(group, "method")
-    own = np.einsum("mrr->rm", stored.read(group, "mass_rate_covariance"))
     known = np.nan_to_num(stored.read(group, "mass_rate_shared"))
-    made_of = np.moveaxis(known, -1, 0)
-    covariance = made_of + np.swapaxes(made_of, 1, 2)
-    sigma = np.sqrt(own)
+    crossed = known + np.transpose(known, (1, 0, 3, 2))
+    variance = np.einsum("mrr->mr", stored.read(group, "mass_rate_covariance"))
+    sigma, rows = np.sqrt(np.nan_to_num(variance)), np.arange(variance.shape[1])
     for cause in shared:
-        share = np.zeros(len(names))
-        for method, part in zip(cause.methods, cause.shares, strict=True):
-            share[names.index(method)] = part
-        loading = share * np.nan_to_num(sigma)
-        covariance += loading[:, :, None] * loading[:, None, :] * (1.0 - np.eye(len(names)))
-    covariance[:, np.arange(len(names)), np.arange(len(names))] = own
-    return np.asarray(covariance)
+        for one, part in zip(cause.methods, cause.shares, strict=True):
+            for other, part_2 in zip(cause.methods, cause.shares, strict=True):
+                if one != other:
+                    i, j = names.index(one), names.index(other)
+                    crossed[i, j, rows, rows] += part * part_2 * sigma[i] * sigma[j]
+    return np.asarray(crossed)
 
 
 def _differences(pattern: FLOAT, moved: int, members: list[int]) -> FLOAT:
