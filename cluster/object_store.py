@@ -19,6 +19,7 @@ from typing import Any
 from cluster import s3_client
 from cluster.address import SUPPORTED, Address, is_local, join, parse
 from cluster.conditional_writes import Probe, probe, require_transactional
+from cluster.media_types import media_type
 from cluster.patience import asked_again
 from cluster.store_errors import (
     MissingObjectError,
@@ -102,7 +103,12 @@ def write_bytes(url: str | Path, data: bytes) -> None:
         if address.is_local:
             _replace(address.local, data)
         else:
-            s3_client.client().put_object(Bucket=address.bucket, Key=address.path, Body=data)
+            s3_client.client().put_object(
+                Bucket=address.bucket,
+                Key=address.path,
+                Body=data,
+                ContentType=media_type(address.path),
+            )
 
 
 def exists(url: str | Path) -> bool:

@@ -40,7 +40,8 @@ def serve_command(outputs: tuple[str, ...], host: str, port: int, hosts: tuple[s
         served = page_server.names(found)
         viewer_scene.write(found, page, locate=page_server.locate(served))
         address = page_server.address_of(made)
-        click.echo(f"serving {len(found)} products at {address}map/ (Ctrl-C ends it)")
-        page_server.serve(page_server.site(page, served, hosts=hosts), made)
+        told = f"{address} shows {len(found)} products, {address}map/ their map; Ctrl-C ends it"
+        site = page_server.site(page, served, hosts=hosts)
+        page_server.serve(site, made, ready=lambda: click.echo(told))
     click.echo("ended")
     return Answer(DONE, {"address": address, "products": sorted(served)})

@@ -53,8 +53,8 @@ def bound(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         made = socket.socket(family, kind, protocol)
-    except OSError as error:
-        msg = f"{host!r} is no address of this machine ({error.strerror}); expected 127.0.0.1"
+    except (OSError, UnicodeError) as error:
+        msg = f"{host!r} is no address of this machine ({error}); expected such as 127.0.0.1"
         raise PageServerError(msg) from error
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,10 +134,15 @@ def _server(of: Site) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(of: Site, made: socket.socket) -> None:
-    """Answer until somebody interrupts; then answers under way end, and the interrupt is over."""
+def serve(of: Site, made: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Answer until somebody interrupts; then answers under way end, and the interrupt is over.
+
+    ``ready`` is called once callers wait in line rather than being turned away.
+    """
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):
+        made.listen()
+        ready()
         _server(of).run(sockets=[made])
 
 

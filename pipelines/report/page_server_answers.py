@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from cluster import media_types
 from pipelines.report import page_server_ranges
 from pipelines.report.page_server_files import File, Tree
 from pipelines.report.page_server_ranges import RangeError
@@ -21,20 +22,6 @@ if TYPE_CHECKING:
 PRODUCTS = "products"
 """First step of the paths of products' files."""
 
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".csv": "text/csv; charset=utf-8",
-    ".txt": "text/plain; charset=utf-8",
-    ".json": "application/json",
-    ".geojson": "application/geo+json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".gif": "image/gif",
-    ".tif": "image/tiff",
-}
-ANY = "application/octet-stream"
 ACTIVE = frozenset({".html", ".js", ".css", ".svg"})
 """What a browser may act on: of products it is sent as bytes, for nobody vouches for it."""
 
@@ -124,7 +111,7 @@ class Site:
             if self.page.find((*steps, "index.html")) is not None:
                 return RedirectResponse(f"{request.scope['raw_path'].decode('latin-1')}/", 308)
             return refusal(HTTPStatus.NOT_FOUND, "there is no such page")
-        answer = sent(request, file, media_type=TYPES.get(_suffix(steps), ANY))
+        answer = sent(request, file, media_type=media_types.media_type(steps[-1]))
         answer.headers["Content-Security-Policy"] = PAGE_POLICY
         return answer
 
@@ -136,8 +123,9 @@ class Site:
         file = held.find(steps[1:])
         if file is None:
             return refusal(HTTPStatus.NOT_FOUND, "the product has no such file")
-        suffix = _suffix(steps)
-        return sent(request, file, media_type=ANY if suffix in ACTIVE else TYPES.get(suffix, ANY))
+        active = media_types.suffix(path) in ACTIVE
+        kind = media_types.ANY if active else media_types.media_type(path)
+        return sent(request, file, media_type=kind)
 
 
 def host_name(header: str) -> str | None:
@@ -171,11 +159,6 @@ def is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _suffix(steps: tuple[str, ...]) -> str:
-    name = steps[-1]
-    return name[name.rfind(".") :].lower() if "." in name else ""
 
 
 def sent(request: Request, file: File, *, media_type: str) -> Response:
