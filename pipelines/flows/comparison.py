@@ -70,11 +70,11 @@ def plan(run: Run) -> Plan:
         What is named is not there or of another kind, or the choices name no method of it.
     """
     found = inputs.resolve(run)
-    layout = _layout(run, found)
+    layout = layout_of(run, found)
     return planned(
         run,
         found.items,
-        stages=_stages(run, found, layout),
+        stages=stages_of(run, found, layout),
         template=functools.partial(arrays.create, layout=layout),
         tell=functools.partial(results.tell, run=run, found=found, layout=layout),
         bytes_to_write=layout.bytes(),
@@ -82,7 +82,8 @@ def plan(run: Run) -> Plan:
     )
 
 
-def _layout(run: Run, found: ComparisonInputs) -> arrays.Layout:
+def layout_of(run: Run, found: ComparisonInputs) -> arrays.Layout:
+    """Return what the arrays of a comparison follow from."""
     first, last = (np.datetime64(day, "M") for day in run.period)
     shelves = dynamics.resolve(found.damage, found.ground, found.shelves, run.choices.dynamics)
     return arrays.Layout(
@@ -130,7 +131,8 @@ def _patterns(run: Run, found: ComparisonInputs) -> Iterator[tuple[str, str]]:
         yield from ((name, method.name) for name in names)
 
 
-def _stages(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> tuple[Stage, ...]:
+def stages_of(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> tuple[Stage, ...]:
+    """Return the work: the mask, the sum of each method, all of them together."""
     choices, rows = run.choices, len(layout.rows)
     jobs = {f"sum/{each.name}": _job(run, found, each) for each in found.methods}
     kernels = 8 * 2 * rows * (MASK_DEGREE + 1) ** 2

@@ -294,14 +294,17 @@ def _patterns(
     below = _told(product, "smb_gate_to_grounding_line", weights, places)[0][0]
     fallen = _told(product, "surface_mass_balance", weights, places)[0][0]
     size = float(method.run["mass_budget"]["uncertainty"]["surface_mass_balance"])
-    patterns = {"gate_correction": below, "surface_mass_balance": size * fallen}
+    area = places.regions @ stored.read(product, "sliver_area_gross").mean(axis=0)
+    # Where nothing was corrected, the snow of the region tells what would have been.
+    inland = fallen / _region_area(product, places)
+    corrected = np.where(below != 0.0, below, area * inland)
+    patterns = {"gate_correction": corrected, "surface_mass_balance": size * fallen}
     balance = _told(product, "replaced", weights, places)[2][:, 0]
     for name, chosen in _choices(product).items():
         patterns[name] = balance[chosen].mean(axis=0) - balance.mean(axis=0)
     if "mask_area" in group:
-        area = places.regions @ stored.read(product, "sliver_area_gross").mean(axis=0)
-        whole = _region_area(product, places)
-        rate = np.where(area > 0.0, below / np.where(area > 0.0, area, 1.0), fallen / whole)
+        known = (area > 0.0) & (below != 0.0)
+        rate = np.where(known, below / np.where(known, area, 1.0), inland)
         patterns["mask"] = -rate * stored.read(group, "mask_area")
     return patterns
 
