@@ -11,6 +11,7 @@ from pipelines.commands.demo import demo_command
 from pipelines.commands.demo_tiles import demo_tiles_command
 from pipelines.commands.ingest import ingest_command
 from pipelines.commands.plan import plan_command
+from pipelines.commands.report import report_command
 from pipelines.commands.run import run_command
 from pipelines.commands.search import search_command
 from pipelines.commands.serve import serve_command
@@ -42,6 +43,7 @@ for command in (
     plan_command,
     run_command,
     status_command,
+    report_command,
     audit_command,
     simulate_command,
     serve_command,

@@ -319,7 +319,7 @@ def _table(table: Table) -> str:
     top = f"<thead><tr>{head}</tr></thead>\n" if head else ""
     caption, keys = "", ""
     if table.caption:
-        caption = f"<caption>{escape(table.caption)}</caption>\n"
+        caption = f"<caption><span>{escape(table.caption)}</span></caption>\n"
         keys = f' tabindex="0" role="region" aria-label="{escape(table.caption)}"'
     whole = f"<table>\n{caption}{top}<tbody>\n{rows}\n</tbody>\n</table>"
     return f'<div class="wide"{keys}>{whole}</div>'

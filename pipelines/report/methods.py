@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pipelines import tables
 from pipelines.report import sheets
 from pipelines.report.material import KINDS, OWN, Material
+from pipelines.report.outputs import Output, ReportError
 from pipelines.report.sheets import Cited, Sheet
 from pipelines.tables import Row
 
@@ -161,6 +162,17 @@ def between(row: Row) -> tuple[str, str]:
     return words("-".join(parts[:at])), words("-".join(parts[at:]))
 
 
+def days_of(output: Output) -> tuple[dt.date, dt.date]:
+    """Return the first and the last day of a product's run."""
+    told = output.item["properties"]
+    first, last = (str(told.get(name) or "")[:10] for name in ("start_datetime", "end_datetime"))
+    try:
+        return dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+    except ValueError as error:
+        msg = f"{output.address}: item.json tells no period ({error}); run {output.product} again"
+        raise ReportError(msg) from error
+
+
 def own_sheet(of: Material, found: Iterable[Rate]) -> Sheet | None:
     """Return the report's own table: differences that no product tells; None if there are none."""
     rows = [*_method_differences(of, list(found)), *_damage_changes(of)]
@@ -187,7 +199,7 @@ def _difference(first: Rate, second: Rate) -> Row:
     z = f"{value / sigma:.2f}" if math.isfinite(sigma) and sigma > 0.0 else "nan"
     start = max(a.period_start, b.period_start)
     end = max(start, min(a.period_end, b.period_end))
-    note = f"first={_said(first.method)};second={_said(second.method)};z={z};{ASSUMED}"
+    note = f"first={said(first.method)};second={said(second.method)};z={z};{ASSUMED}"
     return Row(OWN, "difference", a.region_set, a.region, start, end, value, sigma, a.unit, note)
 
 
@@ -198,7 +210,7 @@ def _damage_changes(of: Material) -> Iterator[Row]:
             a, b = first.row, last.row
             value, sigma = b.value - a.value, math.hypot(a.uncertainty, b.uncertainty)
             z = f"{value / sigma:.2f}" if math.isfinite(sigma) and sigma > 0.0 else "nan"
-            note = f"output={_said(output.name)};z={z};{ASSUMED}"
+            note = f"output={said(output.name)};z={z};{ASSUMED}"
             yield Row(OWN, "damage_fraction_change", a.region_set, a.region, a.period_start,
                       b.period_end, value, sigma, "1", note)  # fmt: skip
 
@@ -217,6 +229,10 @@ def damage_ends(rows: Sequence[Cited]) -> list[tuple[Cited, Cited]]:
     return ends
 
 
-def _said(name: str) -> str:
-    """Return a name without what would end it in a note."""
+def said(name: str) -> str:
+    """Return a name without what would end it in a note.
+
+    >>> said("a;b=c")
+    'a,b c'
+    """
     return name.replace(";", ",").replace("=", " ")

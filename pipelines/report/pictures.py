@@ -56,7 +56,13 @@ class Picture:
         """Return it as a part of the page."""
         png, svg = (f"{FOLDER}/{self.name}.{end}" for end in ("png", "svg"))
         caption = Sentence(
-            (f"Figure {number}. {self.caption} ", Link("PNG", png), " ", Link("SVG", svg))
+            (
+                f"Figure {number}. {self.caption} Download as ",
+                Link("PNG", png),
+                " or ",
+                Link("SVG", svg),
+                ".",
+            )
         )
         return Figure(png, self.alt, png_size(drawing.png), caption)
 

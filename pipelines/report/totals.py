@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.report.sheets import Cited
 
 UNIT = "Gt yr⁻¹, one standard deviation"
-BUDGET = {"surface_mass_balance": "snow less melt", "discharge": "discharge"}
+BUDGET = {"surface_mass_balance": "surface mass balance", "discharge": "discharge"}
 """Terms of a mass budget beside its balance, and what their columns are called."""
 
 
@@ -123,7 +123,7 @@ def _budget_terms(of: Material, found: Sequence[Rate]) -> dict[str, dict[str, Ci
         name = BUDGET.get(each.row.quantity)
         if name is not None and each.row.told.get("epoch") == methods.MEAN:
             terms.setdefault(name, {})[each.row.region] = each
-    return terms
+    return {name: terms[name] for name in BUDGET.values() if name in terms}
 
 
 def ordered(names: Iterable[str]) -> list[str]:
