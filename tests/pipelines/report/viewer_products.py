@@ -237,7 +237,7 @@ def mass_budget(folder: Path, polygons: dict[str, pystac.Item]) -> None:
 
 def shelf_damage(folder: Path, polygons: dict[str, pystac.Item]) -> None:
     rows = [
-        f"shelf_damage,damage_fraction,{SHELVES},alder,{year + 1}-01-20,{year + 1}-01-20,"
+        f"shelf_damage,damage_fraction,{SHELVES},Alder,{year + 1}-01-20,{year + 1}-01-20,"
         f"{0.2 * (year - SUMMERS[0] + 1)},0.031,1,summer={year}"
         for year in SUMMERS
     ]
