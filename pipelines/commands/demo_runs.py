@@ -142,6 +142,22 @@ consistency:
 """,
 }
 
+_COMPARISON = """\
+catalogue: {catalogue}
+output: {root}/{product}
+period: [{first}, {last}]
+regions: demo-basins
+inputs:
+  gravimetry: ["{root}/gravimetry"]
+  altimetry: ["{root}/altimetry"]
+  combination: ["{root}/combination"]
+  mass_budget: ["{root}/mass_budget"]
+  shelf_damage: ["{root}/shelf_damage"]
+  shelves: demo-shelves
+comparison:
+  rate: mean                             # synthetic gravity has no weather, synthetic snow has
+"""
+
 _OWN = {
     "gravimetry": """\
   gravity: demo-gravity
@@ -198,7 +214,7 @@ mass_budget:
 """,
 }
 
-PRODUCTS = (*_OWN, "scenes", *_NETWORKS)
+PRODUCTS = (*_OWN, "scenes", *_NETWORKS, "comparison")
 """Products of the demo, in the order in which they build on each other."""
 
 
@@ -209,7 +225,7 @@ def run_file(product: str, *, catalogue: str, root: str) -> str:
         "# prints every key that this file may have.\n"
         f"product: {product}\n"
     )
-    texts = {"scenes": _SCENES, **_NETWORKS}
+    texts = {"scenes": _SCENES, "comparison": _COMPARISON, **_NETWORKS}
     text = texts[product] if product in texts else _COMMON + _OWN[product]
     return head + text.format(
         product=product,

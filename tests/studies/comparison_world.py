@@ -15,8 +15,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
-from pipelines import settings
-from pipelines.flows import comparison, comparison_inputs, regions
+from pipelines import settings, stored
+from pipelines.flows import comparison, comparison_arrays, comparison_inputs, regions
 from pipelines.flows.catalogue_inputs import Source, source_of
 from pipelines.flows.finished_products import ProductSource
 from pipelines.geometry import margins
@@ -146,7 +146,7 @@ def product(
     for stage in plan.stages:
         for key in stage.keys:
             if not key.startswith("map/"):
-                stage.job(key, group)  # type: ignore[call-arg, operator]
+                stage.job(key, group)  # type: ignore[operator]
         if break_it is not None:
             break_it(seed, group, stage.name)
     source = cast("ProductSource", InMemory(group))
@@ -175,26 +175,28 @@ def compare(
     run = settings.read(conftest.write_document(seed.folder, document, "comparison.yaml"))
     layout = comparison.layout_of(run, found)
     group = zarr.open_group(MemoryStore(), mode="w")
-    comparison.arrays.create(group, layout=layout)
+    comparison_arrays.create(group, layout=layout)
     for stage in comparison.stages_of(run, found, layout):
         for key in stage.keys:
-            stage.job(key, group)  # type: ignore[call-arg, operator]
+            stage.job(key, group)  # type: ignore[operator]
     return group
 
 
 def without_gate_correction(seed: Seed, group: zarr.Group, stage: str) -> None:
     """Forget the snow between gate and grounding line, once months are summed."""
     if stage == "sources":
-        group["record_sliver_smb"][...] = 0.0
+        held = stored.read(group, "record_sliver_smb")
+        stored.write(group, "record_sliver_smb", np.zeros_like(held))
 
 
 def on_wider_mask(seed: Seed, group: zarr.Group, stage: str, *, share: float = 0.02) -> None:
     """Add the snow of a rim outside the grounding line, as a mask too wide by a share would."""
     if stage == "sources":
-        held = group["record_smb"]
+        held = stored.read(group, "record_smb")
         whole = np.array([seed.world.basin_surface_mass_balance()[each]
                           for each in seed.polygons().region])  # fmt: skip
-        held[...] = held[...] * (1.0 + rim_snow(seed, share=share) / whole)
+        wider = held * (1.0 + rim_snow(seed, share=share) / whole)
+        stored.write(group, "record_smb", wider)
 
 
 def rim_snow(seed: Seed, *, share: float) -> FLOAT:
@@ -215,8 +217,8 @@ def rim_snow(seed: Seed, *, share: float) -> FLOAT:
 
 def rates(group: zarr.Group) -> tuple[dict[str, FLOAT], dict[str, FLOAT]]:
     """Return rates and standard deviations by method and combined, by row [Gt yr⁻¹]."""
-    value = np.asarray(group["mass_rate"][...]) / KG_PER_GT
-    spread = np.einsum("mrr->mr", np.asarray(group["mass_rate_covariance"][...]))
+    value = stored.read(group, "mass_rate") / KG_PER_GT
+    spread = np.einsum("mrr->mr", stored.read(group, "mass_rate_covariance"))
     sigma = np.sqrt(spread) / KG_PER_GT
     names = str(group["method"].attrs["flag_meanings"]).split()
     both = (
@@ -224,15 +226,15 @@ def rates(group: zarr.Group) -> tuple[dict[str, FLOAT], dict[str, FLOAT]]:
         {name: sigma[m] for m, name in enumerate(names)},
     )
     for number, name in enumerate(("combined", "imbie")):
-        both[0][name] = np.asarray(group["combined"][number]) / KG_PER_GT
-        both[1][name] = np.asarray(group["combined_sigma"][number]) / KG_PER_GT
+        both[0][name] = stored.read(group, "combined", number) / KG_PER_GT
+        both[1][name] = stored.read(group, "combined_sigma", number) / KG_PER_GT
     return both
 
 
 def evidence(group: zarr.Group) -> dict[str, float]:
     """Return the evidence of every cause, the most evident first."""
     names = str(group["cause"].attrs["flag_meanings"]).split()
-    held = np.asarray(group["cause_evidence"][...])
+    held = stored.read(group, "cause_evidence")
     order = np.argsort(-np.nan_to_num(held, nan=-np.inf))
     return {names[n]: float(held[n]) for n in order}
 
