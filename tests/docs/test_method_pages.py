@@ -1,4 +1,4 @@
-"""Every function that a page names as `file.py::name` is there, and every paper's equation is named."""
+"""Functions that pages name as `file.py::name` are there, and every paper's equation is named."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ EQUATIONS = {
     "shelf_damage.md": {14, 15},
     "consistency.md": {10, 11, 12, 13},
 }
-"""Numbered equations of the papers, by page: 6 of Sasgen et al., 10 of Yang et al., 15 of Tang et al."""
+"""Numbered equations of the papers, by page: 6, 10 and 15 in all."""
 _NAMED = re.compile(r"^([\w/]+\.py)::([\w.]+)$")
 
 
