@@ -156,6 +156,20 @@ def cause_table(found: Sequence[Cited]) -> Table | None:
                   numbers=header[2:])  # fmt: skip
 
 
+def mover_table(found: Sequence[Cited]) -> Table | None:
+    """Return the plausible error that moves each disagreement of a group most; None without any."""
+    lines: list[tuple[Cell, ...]] = [
+        (each.row.region, methods.said(each.row.told.get("between", "")),
+         f"{each.row.told.get('cause', '')} of {each.row.told.get('method', '')}",
+         Link(rounded(each.row.value, 1), each.href))
+        for each in _by_group(found)
+        if each.row.region in methods.GROUPS
+    ]  # fmt: skip
+    header = ("region", "between", "cause", "moves it by [Gt yr⁻¹]")
+    return _table(header, lines[:MOST_ROWS], "What would move each disagreement most",
+                  numbers=header[3:])  # fmt: skip
+
+
 def _low(value: float) -> float:
     return value if math.isfinite(value) else -math.inf
 

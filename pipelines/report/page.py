@@ -121,15 +121,20 @@ def _compared(of: Material, rates: Sequence[Rate], draw: Draw) -> list[Part]:
             "independent, and regions and periods are as the products have them. A comparison "
             "puts them on one mask and period."
         )
-    causes = [each for output in of.of("comparison") for each in of.rows(output, "causes")]
     parts += _some(comparing.difference_table(found), comparing.combined_table(of),
-                   comparing.cause_table(causes))  # fmt: skip
+                   comparing.cause_table(_causes(of, "cause_evidence")),
+                   comparing.mover_table(_causes(of, "largest_mover")))  # fmt: skip
     return parts
 
 
 def _dynamics(of: Material, rates: Sequence[Rate], draw: Draw) -> list[Part]:
     return [*draw(comparing.dynamics_pictures(of, rates)),
             *_some(comparing.correlation_table(_correlations(of)))]  # fmt: skip
+
+
+def _causes(of: Material, quantity: str) -> list[Cited]:
+    return [each for output in of.of("comparison") for each in of.rows(output, "causes")
+            if each.row.quantity == quantity]  # fmt: skip
 
 
 def _correlations(of: Material) -> list[Cited]:
@@ -155,10 +160,9 @@ def facts(of: Material, rates: Sequence[Rate]) -> Facts:
         if each.row.region == "AIS" and each.row.told.get("epoch") == methods.MEAN
         and each.row.quantity in wanted
     ]  # fmt: skip
-    causes = [each for output in of.of("comparison") for each in of.rows(output, "causes")]
     return Facts(
         methods.compared(of) or rates, methods.differences(of), methods.combined(of), budget,
-        shelves, causes, _correlations(of), cautions.is_synthetic(of),
+        shelves, _causes(of, "cause_evidence"), _correlations(of), cautions.is_synthetic(of),
     )  # fmt: skip
 
 

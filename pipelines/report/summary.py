@@ -283,7 +283,8 @@ def _cause(facts: Facts) -> Iterator[list[Part]]:
     if not found:
         return
     best = max(found, key=lambda each: each.row.value)
-    name = best.row.told.get("cause", "unnamed")
+    told = best.row.told
+    name = f"{told.get('cause', 'unnamed')} of {told.get('method', 'a method')}"
     if best.row.value >= STRONG:
         said = f"Of the causes tried, {name} explains most of what the methods disagree on"
     else:
