@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.commands.answers import DONE, Answer, common_options
+
+if TYPE_CHECKING:
+    from pipelines.report.outputs import Output
 
 
 @click.command("serve")
@@ -21,12 +26,14 @@ def serve_command(outputs: tuple[str, ...], host: str, port: int, hosts: tuple[s
     """Serve the page of finished products, with maps that pan and zoom, until Ctrl-C.
 
     Each OUTPUT is the folder or the bucket prefix of a finished run. Its arrays stay where they are
-    and are passed on piece by piece; nothing is written to it.
+    and are passed on piece by piece; nothing is written to it. The page is drawn first, unless one
+    OUTPUT is the folder of a report that `nunatak report` made of the others.
     """
     from pipelines.report import outputs as finished
-    from pipelines.report import page_server, viewer_scene
+    from pipelines.report import page_server
 
-    found = finished.open_outputs(outputs)
+    report, addresses = page_server.parted(outputs)
+    found = finished.open_outputs(addresses)
     with (
         page_server.bound(host, port) as made,
         tempfile.TemporaryDirectory(prefix="nunatak-page-") as page,
@@ -38,10 +45,23 @@ def serve_command(outputs: tuple[str, ...], host: str, port: int, hosts: tuple[s
                 err=True,
             )
         served = page_server.names(found)
-        viewer_scene.write(found, page, locate=page_server.locate(served))
+        _write(found, page, page_server.locate(served), with_report=report is None)
         address = page_server.address_of(made)
         told = f"{address} shows {len(found)} products, {address}map/ their map; Ctrl-C ends it"
-        site = page_server.site(page, served, hosts=hosts)
+        site = page_server.site(page, served, report=report, hosts=hosts)
         page_server.serve(site, made, ready=lambda: click.echo(told))
     click.echo("ended")
     return Answer(DONE, {"address": address, "products": sorted(served)})
+
+
+def _write(
+    found: tuple[Output, ...], page: str, locate: Callable[[Output], str], *, with_report: bool
+) -> None:
+    """Write the map, and the report around it where none is given."""
+    from pipelines.report import build, viewer_scene
+
+    if with_report:
+        click.echo("drawing the page; a folder that `nunatak report` made saves this", err=True)
+        build.build(found, page, locate_product=locate, say=lambda text: click.echo(text, err=True))
+    else:
+        viewer_scene.write(found, page, locate=locate)

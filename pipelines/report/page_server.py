@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import logging
 import re
 import socket
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pipelines.report import page_server_answers, page_server_files
+from pipelines.report.folder import MARK
 from pipelines.report.page_server_answers import PRODUCTS, Site
 
 if TYPE_CHECKING:
@@ -95,11 +97,56 @@ def locate(served: Mapping[str, Output]) -> Callable[[Output], str]:
     return lambda output: places[output.address]
 
 
-def site(page: str, served: Mapping[str, Output], *, hosts: Sequence[str] = ()) -> Site:
-    """Return what is served: a page's folder, and the products that it shows."""
+def parted(addresses: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the folder of a finished report among addresses, None without one, and the others.
+
+    Raises
+    ------
+    PageServerError
+        Several reports, half of one, or one without the products that its map reads.
+    """
+    from cluster import object_store
+
+    marks = {each: object_store.join(each, MARK) for each in addresses}
+    reports = [each for each, mark in marks.items() if object_store.exists(mark)]
+    others = tuple(each for each in addresses if each not in reports)
+    if not reports:
+        return None, others
+    told = json.loads(object_store.read_bytes(marks[reports[0]]))
+    if len(reports) > 1 or not told.get("whole"):
+        msg = f"found {', '.join(reports)}, expected one report, whole; run `nunatak report` again"
+        raise PageServerError(msg)
+    if not others:
+        names = ", ".join(str(name) for name in told.get("products", ()))
+        msg = f"{reports[0]} is a report: name the outputs beside it that its map reads ({names})"
+        raise PageServerError(msg)
+    return reports[0], others
+
+
+def site(
+    page: str,
+    served: Mapping[str, Output],
+    *,
+    report: str | None = None,
+    hosts: Sequence[str] = (),
+) -> Site:
+    """Return what is served: the folder of the map, that of the report, and the products.
+
+    Parameters
+    ----------
+    page : str
+        Folder with the map, and with the report around it unless ``report`` is given.
+    served : mapping of str to Output
+        Products by the names that the map calls them.
+    report : str, optional
+        Folder or prefix of a report that was made before.
+    hosts : sequence of str
+        Names of this server beside its addresses.
+    """
     trees = {name: page_server_files.tree(output.address) for name, output in served.items()}
     known = frozenset(host.lower().strip("[]") for host in hosts)
-    return Site(page_server_files.tree(page), trees, known)
+    drawn = page_server_files.tree(page)
+    return Site(drawn, drawn if report is None else page_server_files.tree(report), trees, known)
 
 
 def application(of: Site) -> Any:

@@ -19,16 +19,24 @@ from pipelines.report.page_server_shown import PathError, decoded, is_shown
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+MAP = "map"
+"""First step of the paths of the map, which alone has scripts."""
+
 PRODUCTS = "products"
 """First step of the paths of products' files."""
 
 ACTIVE = frozenset({".html", ".js", ".css", ".svg"})
 """What a browser may act on: of products it is sent as bytes, for nobody vouches for it."""
 
-PAGE_POLICY = (
+MAP_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+"""Of the report, which has its style within and no script at all."""
 FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 HEADERS = {
@@ -48,8 +56,10 @@ class Site:
 
     Attributes
     ----------
-    page : Tree
-        The page's own files.
+    map_page : Tree
+        Where the map's own files are.
+    report : Tree
+        Where the other pages are.
     products : mapping of str to Tree
         Files of products, by the name that the page calls them.
     hosts : frozenset of str
@@ -57,7 +67,8 @@ class Site:
         request may call this server by.
     """
 
-    page: Tree
+    map_page: Tree
+    report: Tree
     products: Mapping[str, Tree]
     hosts: frozenset[str] = field(default_factory=frozenset)
 
@@ -106,13 +117,14 @@ class Site:
     def _page(self, request: Request, steps: tuple[str, ...]) -> Response:
         if not steps[-1]:
             steps = (*steps[:-1], "index.html")
-        file = self.page.find(steps)
+        held = self.map_page if steps[0] == MAP else self.report
+        file = held.find(steps)
         if file is None:
-            if self.page.find((*steps, "index.html")) is not None:
+            if held.find((*steps, "index.html")) is not None:
                 return RedirectResponse(f"{request.scope['raw_path'].decode('latin-1')}/", 308)
             return refusal(HTTPStatus.NOT_FOUND, "there is no such page")
         answer = sent(request, file, media_type=media_types.media_type(steps[-1]))
-        answer.headers["Content-Security-Policy"] = PAGE_POLICY
+        answer.headers["Content-Security-Policy"] = MAP_POLICY if steps[0] == MAP else REPORT_POLICY
         return answer
 
     def _product(self, request: Request, steps: tuple[str, ...]) -> Response:

@@ -22,13 +22,13 @@ def written(tmp_path_factory):
 
 
 def fetched(address, path):
-    """Return a JSON document of the server."""
+    """Return what the server has at a path."""
     connection = http.client.HTTPConnection(address.split("/")[2], timeout=STARTED_WITHIN)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
         assert answer.status == 200
-        return json.load(answer)
+        return answer.read()
     finally:
         connection.close()
 
@@ -44,13 +44,25 @@ def started(*arguments):
     return process, found.group()
 
 
-def test_it_serves_the_map_until_ctrl_c_and_ends_well(written):
-    process, address = started(*written.addresses, "--port", "0", "--json")
+@pytest.fixture
+def report(tmp_path):
+    """Return a folder as `nunatak report` leaves one."""
+    folder = tmp_path / "report"
+    folder.mkdir()
+    told = {"made_by": "nunatak report", "whole": True, "products": ["gravimetry"]}
+    (folder / "report.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / "index.html").write_text("<!doctype html><title>a report</title>", encoding="utf-8")
+    return folder
+
+
+def test_it_serves_report_and_map_until_ctrl_c_and_ends_well(written, report):
+    process, address = started(*written.addresses, str(report), "--port", "0", "--json")
     try:
-        scene = fetched(address, "/map/scene.json")
+        assert b"<title>a report</title>" in fetched(address, "/")
+        scene = json.loads(fetched(address, "/map/scene.json"))
         assert len(scene["products"]) == len(viewer_products.WRITERS)
         for product in scene["products"]:
-            item = fetched(address, urljoin("/map/", f"{product['url']}/item.json"))
+            item = json.loads(fetched(address, urljoin("/map/", f"{product['url']}/item.json")))
             assert item["properties"]["nunatak:product"] == product["product"]
     finally:
         process.send_signal(signal.SIGINT)
@@ -63,11 +75,27 @@ def test_it_serves_the_map_until_ctrl_c_and_ends_well(written):
     assert "Traceback" not in err
 
 
-def test_what_ends_a_job_ends_it_too(written):
-    process, _ = started(written.output("gravimetry"), "--port", "0")
-    process.terminate()
-    _, err = process.communicate(timeout=STARTED_WITHIN)
+def test_without_a_report_one_is_drawn_and_what_ends_a_job_ends_it(written):
+    process, address = started(written.output("gravimetry"), "--port", "0")
+    try:
+        page = fetched(address, "/").decode()
+        assert "map/index.html" in page
+        assert b"viewer.js" in fetched(address, "/map/index.html")
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=STARTED_WITHIN)
     assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize(
+    ("marks", "words"),
+    [({"whole": False}, "whole"), ({"whole": True, "products": ["gravimetry"]}, "gravimetry")],
+)
+def test_half_a_report_or_one_alone_is_a_mistake(report, marks, words):
+    (report / "report.json").write_text(json.dumps(marks), encoding="utf-8")
+    result = nunatak("serve", report, "--port", "0")
+    assert result.exit_code == 2
+    assert words in result.stderr
 
 
 def test_a_taken_port_is_a_mistake_that_says_what_to_do(written):
@@ -85,8 +113,9 @@ def test_an_output_without_a_product_is_a_mistake(tmp_path):
     assert "no finished product" in result.stderr
 
 
-def test_others_than_this_machine_are_warned_of(written):
-    process, _ = started(written.output("gravimetry"), "--port", "0", "--host", "0.0.0.0")  # noqa: S104
+def test_others_than_this_machine_are_warned_of(written, report):
+    open_to_all = ("--port", "0", "--host", "0.0.0.0")  # noqa: S104 what is warned of
+    process, _ = started(written.output("gravimetry"), str(report), *open_to_all)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=STARTED_WITHIN)
     assert process.returncode == 0
