@@ -1,8 +1,9 @@
 """Rates of mass change that others published, by region and interval.
 
-Three layouts are read, told apart by their header: files of IMBIE (rates dM/dt, or masses dM whose
-differences are rates), tables of papers by region (:mod:`pipelines.published_tables`: a column of
-mass balance for each epoch, or of ``mass_rate`` by method), and our own tables. They cannot be
+Four layouts are read, told apart by their header: files that IMBIE asks for (rates dM/dt, or masses
+dM whose differences are rates), files that it publishes (a year and a mass balance a line, a region
+a file), tables of papers by region (:mod:`pipelines.published_tables`: a column of mass balance for
+each epoch, or of ``mass_rate`` by method), and our own tables. They cannot be
 summed again on another mask: what is compared is what was printed.
 """
 
@@ -32,6 +33,8 @@ _CLASSES = {
     "combined": "combination", "combination": "combination",
 }  # fmt: skip
 _SHEETS = {"APIS": "AP"}
+_RESULT = {"mass balance (gt/yr)", "mass balance uncertainty (gt/yr)"}
+_PLACES = (("west_antarctica", "WAIS"), ("east_antarctica", "EAIS"), ("peninsula", "AP"))
 
 
 class PublishedRateError(ValueError):
@@ -114,6 +117,8 @@ def read(
             found = _own(data, name)
         elif imbie_check.is_imbie(header):
             found = _imbie(data, name)
+        elif _is_result(header):
+            found = [_result(data, name)]
         else:
             found = _printed(data, name, period)
     except (published_tables.PublishedTableError, tables.TableError) as error:
@@ -179,6 +184,52 @@ def _imbie(data: bytes, name: str) -> list[Series]:
     ]
 
 
+def _is_result(header: Sequence[str]) -> bool:
+    """Return whether a first line is that of a result which IMBIE publishes."""
+    words = [" ".join(cell.lower().split()) for cell in header]
+    return bool(words) and words[0] == "year" and set(words) >= _RESULT
+
+
+def _result(data: bytes, name: str) -> Series:
+    """Return a published result: rates from each date to the next, of the region in its name."""
+    header, *lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
+    words = [" ".join(cell.lower().split()) for cell in header]
+    at = [words.index("year"), *(words.index(word) for word in sorted(_RESULT))]
+    try:
+        rows = sorted([float(line[i]) for i in at] for line in lines if any(line))
+    except (ValueError, IndexError) as error:
+        msg = f"{name}: a line is not of numbers ({error}); expected {', '.join(header)}"
+        raise PublishedRateError(msg) from error
+    if len(rows) < 2:
+        msg = f"{name}: found {len(rows)} dates, expected two at least"
+        raise PublishedRateError(msg)
+    ends = [year for year, *_ in rows[1:]] + [2.0 * rows[-1][0] - rows[-2][0]]
+    region = next((region for word, region in _PLACES if word in name.lower()), "AIS")
+    intervals = tuple(
+        Interval(region, _day(year), _day(end), value, sigma)
+        for (year, value, sigma), end in zip(rows, ends, strict=True)
+    )
+    return Series(_without_place(name), UNKNOWN, intervals)
+
+
+def _without_place(name: str) -> str:
+    """Return the name that files of all regions share.
+
+    >>> _without_place("imbie_west_antarctica_2021_Gt"), _without_place("imbie_antarctica_2021_Gt")
+    ('imbie_2021_Gt', 'imbie_2021_Gt')
+    """
+    return re.sub(r"(?i)_?(west_|east_)?antarctic(a|_peninsula)", "", name) or name
+
+
+def merged(series: Iterable[Series]) -> tuple[Series, ...]:
+    """Return series with those of one name, of several files, put together."""
+    found: dict[tuple[str, str], tuple[Interval, ...]] = {}
+    for each in series:
+        key = each.name, each.kind
+        found[key] = found.get(key, ()) + each.intervals
+    return tuple(Series(name, kind, intervals) for (name, kind), intervals in found.items())
+
+
 def _as_rates(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:
     for region, (start, end, value, sigma) in rows:
         yield Interval(region, _day(start), _day(end), value, sigma)
@@ -199,8 +250,8 @@ def _differences(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:
 def _day(year: float) -> dt.date:
     """Return the day nearest to a decimal year.
 
-    >>> _day(2011.5), _day(2012.0)
-    (datetime.date(2011, 7, 2), datetime.date(2012, 1, 1))
+    >>> _day(2011.4959), _day(2012.0)
+    (datetime.date(2011, 7, 1), datetime.date(2012, 1, 1))
     """
     first = dt.datetime(int(year), 1, 1, tzinfo=dt.UTC)
     length = dt.datetime(int(year) + 1, 1, 1, tzinfo=dt.UTC) - first
@@ -255,8 +306,3 @@ def _epoch(label: str) -> tuple[dt.date, dt.date] | None:
         return None
     first = int(match.group(1))
     return dt.date(first, 7, 1), dt.date(int(match.group(2) or first + 1), 7, 1)
-
-
-def regions_of(series: Sequence[Series]) -> set[str]:
-    """Return every region that some series has."""
-    return {each.region for one in series for each in one.intervals}

@@ -80,8 +80,10 @@ def demo_command(output: str) -> Answer:
             facts["damage"] = _damage_compared(scenes, ran["shelf_damage"].plan.output)
         if "comparison" in ran and _is_shown(ran["comparison"]):
             facts["comparison"] = _methods_compared(world, ran["comparison"].plan.output)
+        facts["report"] = _report(place, ran)
     facts["seconds"] = round(time.perf_counter() - started, 1)
     click.echo(f"run files and results in {place.output}, {facts['seconds']:.0f} s")
+    click.echo(f"report: {facts['report']}")
     failed = any(each.outcome.failed for each in ran.values())
     return Answer(SOME_FAILED if failed else DONE, facts)
 
@@ -102,6 +104,25 @@ def _scenes_compared(scenes: DemoScenes, output: str) -> list[dict[str, Any]]:
     from pipelines.commands import scenes_truth
 
     return scenes_truth.compare(scenes, output)
+
+
+TOLD_APART = ("training", "restoration", "scenes")
+"""Products that the report leaves to their own pages: what is made of them is in it."""
+
+
+def _report(place: Place, ran: dict[str, Ran]) -> str:
+    """Write the page of the products, and return its address; nothing without any."""
+    from cluster import object_store
+    from pipelines.report.build import build
+    from pipelines.report.outputs import open_outputs
+
+    shown = [each.plan.output for name, each in ran.items()
+             if _is_shown(each) and name not in TOLD_APART]  # fmt: skip
+    if not shown:
+        return ""
+    click.echo("A page of all this, which opens without a server or a network:")
+    made = build(open_outputs(shown), object_store.join(place.output, "report"), say=click.echo)
+    return made.page
 
 
 def _methods_compared(world: Antarctica, output: str) -> list[dict[str, Any]]:
@@ -127,8 +148,9 @@ def _run_all(place: Place) -> dict[str, Ran]:
 
     ran = {}
     with dask_cluster.connect(None) as client:
+        address = str(client.scheduler_info()["address"])
         for product in PRODUCTS:
-            ran[product] = _run(product, place, client.scheduler.address)
+            ran[product] = _run(product, place, address)
             if not reporting.is_shown(ran[product].plan, ran[product].outcome):
                 break
     return ran
@@ -229,6 +251,7 @@ def _announce(place: Place) -> None:
         "damage of two years compared where the ice has moved",
         "all methods on common ground: differences, combined estimates, closed budgets",
         "truth beside results, and errors by scale",
+        "a page of maps, curves and tables, below report",
     ):
         click.echo(f"  - {step}")
     click.echo("This takes a few minutes; if it is interrupted, the same command resumes.")

@@ -243,7 +243,8 @@ def _published(run: Run) -> tuple[list[Method], list[InputItem]]:
     from cluster import object_store
 
     stated = {each.name: each for each in run.choices.published_periods}
-    methods, records = [], []
+    found: list[published_rates.Series] = []
+    records = []
     for address in run.inputs.published:
         name = PurePosixPath(address).stem.replace(" ", "_")
         data = object_store.read_bytes(address)
@@ -253,10 +254,10 @@ def _published(run: Run) -> tuple[list[Method], list[InputItem]]:
         except published_rates.PublishedRateError as error:
             msg = f"inputs.published: {error}"
             raise InputError(msg) from error
-        methods += [_published_method(series) for series in held]
+        found += held
         digest = hashlib.sha256(data).hexdigest()
         records.append(InputItem("published", name, f"1220{digest}", len(data), address))
-    return methods, records
+    return [_published_method(each) for each in published_rates.merged(found)], records
 
 
 def _months(first: str, last: str) -> tuple[dt.date, dt.date]:
