@@ -117,9 +117,10 @@ def _days(of: Rate) -> str:
 def _budget_terms(of: Material, found: Sequence[Rate]) -> dict[str, dict[str, Cited]]:
     """Return snow and discharge by region of the first mass budget, where it is among the rates."""
     terms: dict[str, dict[str, Cited]] = {}
-    if not any(each.kind == "mass_budget" for each in found):
+    budgets = of.of("mass_budget")
+    if not budgets or not any(each.kind == "mass_budget" for each in found):
         return terms
-    for each in of.rows(of.of("mass_budget")[0], "regions"):
+    for each in of.rows(budgets[0], "regions"):
         name = BUDGET.get(each.row.quantity)
         if name is not None and each.row.told.get("epoch") == methods.MEAN:
             terms.setdefault(name, {})[each.row.region] = each
