@@ -154,16 +154,25 @@ def facts(of: Material, rates: Sequence[Rate]) -> Facts:
         for output in of.of("shelf_damage")
         for first, last in methods.damage_ends(of.rows(output, "shelves"))
     ]
-    wanted = {"surface_mass_balance", "discharge", "sea_level_rate"}
-    budget = [
-        each for output in of.of("mass_budget")[:1] for each in of.rows(output, "regions")
-        if each.row.region == "AIS" and each.row.told.get("epoch") == methods.MEAN
-        and each.row.quantity in wanted
-    ]  # fmt: skip
     return Facts(
-        methods.compared(of) or rates, methods.differences(of), methods.combined(of), budget,
+        methods.compared(of) or rates, methods.differences(of), methods.combined(of), _budget(of),
         shelves, _causes(of, "cause_evidence"), _correlations(of), cautions.is_synthetic(of),
     )  # fmt: skip
+
+
+def _budget(of: Material) -> list[Cited]:
+    """Return snow and discharge of the whole: of a comparison, else of the first mass budget."""
+    compared = [each for output in of.of("comparison") for each in of.rows(output, "comparison")]
+    own = [
+        each for output in of.of("mass_budget")[:1] for each in of.rows(output, "regions")
+        if each.row.told.get("epoch") == methods.MEAN
+    ]  # fmt: skip
+    for rows in (compared, own):
+        found = {each.row.quantity: each for each in rows if each.row.region == "AIS"}
+        if {"surface_mass_balance", "discharge"} <= set(found):
+            wanted = ("surface_mass_balance", "discharge", "sea_level_rate")
+            return [found[name] for name in wanted if name in found]
+    return []
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.report import methods
+from pipelines.report.material import KINDS
 from pipelines.report.methods import Rate
 from pipelines.report.rounding import SIGNIFICANT, pair, rounded, verdict
 from pipelines.report.sheets import Cited
@@ -194,14 +195,16 @@ def _verdict(row: Row) -> str:
 def _agreement(facts: Facts) -> Iterator[list[Part]]:
     """Yield whether the methods agree on the largest group."""
     for region in methods.GROUPS:
-        here = [(abs(methods.standardised(each.row)), each) for each in facts.differences
-                if each.row.region == region]  # fmt: skip
+        mine = [each for each in facts.differences if each.row.region == region]
+        # A combination holds the two it is made of: how others differ says more.
+        apart = [each for each in mine if KINDS["combination"] not in methods.between(each.row)]
+        here = [(abs(methods.standardised(each.row)), each) for each in apart or mine]
         known = sorted((pair for pair in here if math.isfinite(pair[0])), key=lambda pair: -pair[0])
         if not known:
             continue
-        apart = [each for z, each in known if z > SIGNIFICANT]
-        if apart:
-            yield _apart(apart)
+        beyond = [each for z, each in known if z > SIGNIFICANT]
+        if beyond:
+            yield _apart(beyond)
         else:
             largest = known[0][1]
             some = "These two" if len(known) == 1 else "These methods"
@@ -286,7 +289,7 @@ def _cause(facts: Facts) -> Iterator[list[Part]]:
     told = best.row.told
     name = f"{told.get('cause', 'unnamed')} of {told.get('method', 'a method')}"
     if best.row.value >= STRONG:
-        said = f"Of the causes tried, {name} explains most of what the methods disagree on"
+        said = f"Of the causes tried, {name} is the most evident for what the methods disagree on"
     else:
         said = f"No cause tried stands out for what the methods disagree on; the first is {name}"
     yield [f"{said} (ln B ", Link(rounded(best.row.value, 1), best.href), ")."]
