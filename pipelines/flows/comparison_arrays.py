@@ -123,6 +123,8 @@ def _by_method(layout: Layout) -> list[Array]:
               "terms of a budget over the common period"),
         array("term_sigma", ("budget_term", "row"), (len(TERMS), r), FLUX,
               "one standard deviation of it"),
+        array("cause_odds", ("cause",), (p,), "1",
+              "logarithm of how much likelier a cause is than others before rates are looked at"),
         array("cause_effect", ("cause", "row"), (p, r), FLUX,
               "what one plausible error of a cause adds to a method's rates"),
     ]  # fmt: skip
@@ -143,6 +145,8 @@ def _together(layout: Layout) -> list[Array]:
         whole("combined_freedom", ("estimate", "row"), (e, r), "1", "degrees of freedom of that"),
         whole("closure", ("pair", "row"), (pairs, r), FLUX, "one method less another"),
         whole("closure_sigma", ("pair", "row"), (pairs, r), FLUX, "one standard deviation of it"),
+        whole("cause_prior", ("cause",), (causes,), "1",
+              "logarithm of how much likelier a cause was than others before"),
         whole("cause_evidence", ("cause",), (causes,), "1",
               "logarithm of how many times likelier the disagreements are with a cause"),
         whole("cause_amplitude", ("cause",), (causes,), "1", "its size in plausible errors"),

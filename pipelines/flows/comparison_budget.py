@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 FLOAT = NDArray[np.float64]
 DATES = NDArray[np.datetime64]
 
+GATE_SHARE = 0.3
+"""Plausible error of a gate correction that was made, over the correction [1]: models of snow
+differ by as much near the coast."""
+
+MISSING_ODDS = float(np.log(10.0))
+"""A correction that a budget has not made, though ice lies below its gates, is ten times likelier
+to be what is wrong than any other cause: nobody has to look at a rate to know that."""
+
 LEAST_WITHIN = 0.98
 """Share of a region's area that must lie in one common region, or in none, for it to be summed."""
 
@@ -116,6 +124,7 @@ class BudgetJob:
                 "discharge": (told["discharge"][0][0], told["discharge"][1][0]),
             },
             patterns=_patterns(product, group, weights, places, self.method),
+            odds={"gate_correction": MISSING_ODDS} if _uncorrected(product) else {},
         ).write(group, self.method.name)  # fmt: skip
         said = "snow by months" if np.isfinite(fallen.shift).all() else "snow by years"
         return Receipt(key, "done", note=f"{said}; {calendar.covered():.2f} of it has velocity")
@@ -295,10 +304,10 @@ def _patterns(
     fallen = _told(product, "surface_mass_balance", weights, places)[0][0]
     size = float(method.run["mass_budget"]["uncertainty"]["surface_mass_balance"])
     area = places.regions @ stored.read(product, "sliver_area_gross").mean(axis=0)
-    # Where nothing was corrected, the snow of the region tells what would have been.
     inland = fallen / _region_area(product, places)
-    corrected = np.where(below != 0.0, below, area * inland)
-    patterns = {"gate_correction": corrected, "surface_mass_balance": size * fallen}
+    # What was corrected may err by a part; what was not, though ice lies below, by all of it.
+    gate = np.where(below != 0.0, GATE_SHARE * below, area * inland)
+    patterns = {"gate_correction": gate, "surface_mass_balance": size * fallen}
     balance = _told(product, "replaced", weights, places)[2][:, 0]
     for name, chosen in _choices(product).items():
         patterns[name] = balance[chosen].mean(axis=0) - balance.mean(axis=0)
@@ -307,6 +316,12 @@ def _patterns(
         rate = np.where(known, below / np.where(known, area, 1.0), inland)
         patterns["mask"] = -rate * stored.read(group, "mask_area")
     return patterns
+
+
+def _uncorrected(product: zarr.Group) -> bool:
+    """Return whether no snow is taken from below the gates, though ice lies there."""
+    below = mass_budget_epochs.stored_term(product, "smb_gate_to_grounding_line")[0]
+    return bool(np.all(below == 0.0) and np.any(stored.read(product, "sliver_area_gross") > 0.0))
 
 
 def _region_area(product: zarr.Group, places: Places) -> FLOAT:

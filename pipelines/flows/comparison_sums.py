@@ -39,6 +39,9 @@ class MethodSum:
         Terms of a budget and their standard deviations [kg yr⁻¹].
     patterns : mapping of str to ndarray, shape (row,)
         What one plausible error of a cause adds to the rate [kg yr⁻¹].
+    odds : mapping of str to float
+        Logarithm of how much likelier than others a cause is before rates are looked at; 0 for
+        those that are not named.
     lost : ndarray, shape (row,), or None
         What of the rate the method did not see itself [kg yr⁻¹].
     """
@@ -51,6 +54,7 @@ class MethodSum:
     shared: Mapping[str, FLOAT] = field(default_factory=dict)
     terms: Mapping[str, tuple[FLOAT, FLOAT]] = field(default_factory=dict)
     patterns: Mapping[str, FLOAT] = field(default_factory=dict)
+    odds: Mapping[str, float] = field(default_factory=dict)
     lost: FLOAT | None = None
 
     def write(self, group: zarr.Group, method: str) -> None:
@@ -76,6 +80,8 @@ class MethodSum:
         held = [self.patterns[c] if m == method else nothing for c, _, m in patterns]
         if held:
             stored.write(group, "cause_effect", np.stack(held), slot)
+            odds = [self.odds.get(c, 0.0) if m == method else 0.0 for c, _, m in patterns]
+            stored.write(group, "cause_odds", np.array(odds), slot)
 
 
 def centred(mass: FLOAT) -> FLOAT:

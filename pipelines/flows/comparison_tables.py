@@ -145,14 +145,15 @@ def _evidence(group: zarr.Group, run: Run) -> Iterator[Row]:
     labels = labels_of(group, "cause")
     if not labels:
         return
-    evidence = stored.read(group, "cause_evidence")
+    evidence, prior = stored.read(group, "cause_evidence"), stored.read(group, "cause_prior")
     names = "cause_amplitude", "cause_amplitude_sigma", "cause_explained"
     amplitude, sigma, explained = (stored.read(group, name) for name in names)
-    for n in np.argsort(-evidence):
+    for n in np.argsort(-(evidence + prior)):
         if np.isfinite(evidence[n]):
             cause, _, method = labels[n].rpartition("@")
             note = (f"cause={cause};method={method};amplitude={amplitude[n]:.3f};"
-                    f"sigma={sigma[n]:.3f};explained={explained[n]:.2f}")  # fmt: skip
+                    f"sigma={sigma[n]:.3f};explained={explained[n]:.2f};"
+                    f"prior={prior[n]:.2f}")  # fmt: skip
             yield row(run, "cause_evidence", "all", float(evidence[n]), float("nan"), unit="1",
                       note=note)  # fmt: skip
 

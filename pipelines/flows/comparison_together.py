@@ -25,8 +25,8 @@ FLOAT = NDArray[np.float64]
 
 _MADE = (
     "combined", "combined_sigma", "combined_weight", "combined_chi_square", "combined_freedom",
-    "closure", "closure_sigma", "cause_evidence", "cause_amplitude", "cause_amplitude_sigma",
-    "cause_explained",
+    "closure", "closure_sigma", "cause_prior", "cause_evidence", "cause_amplitude",
+    "cause_amplitude_sigma", "cause_explained",
 )  # fmt: skip
 
 
@@ -112,13 +112,20 @@ class TogetherJob:
         except EstimateError as error:
             msg = f"causes: {error}"
             raise KeyFailed(msg) from error
+        odds = stored.read(group, "cause_odds")
         for each in found:
             slot = labels.index(each.name)
+            made["cause_prior"][slot] = odds[moved[slot], slot]
             made["cause_evidence"][slot] = each.evidence
             made["cause_explained"][slot] = each.explained
             made["cause_amplitude"][slot] = each.amplitude
             made["cause_amplitude_sigma"][slot] = each.sigma
-        return f"most evident cause: {found[0].name}, ln B {found[0].evidence:.1f}" if found else ""
+        if not found:
+            return "no cause to ask about"
+        first = max(
+            found, key=lambda each: each.evidence + made["cause_prior"][labels.index(each.name)]
+        )
+        return f"likeliest cause: {first.name}, ln B {first.evidence:.1f}"
 
 
 def _close(pairs: tuple[str, ...], found: Estimates, made: dict[str, FLOAT], row: int) -> None:

@@ -231,16 +231,9 @@ def rates(group: zarr.Group) -> tuple[dict[str, FLOAT], dict[str, FLOAT]]:
     return both
 
 
-def evidence(group: zarr.Group) -> dict[str, float]:
-    """Return the evidence of every cause, the most evident first."""
+def causes(group: zarr.Group) -> dict[str, float]:
+    """Return the evidence of every cause, the most likely first."""
     names = str(group["cause"].attrs["flag_meanings"]).split()
-    held = stored.read(group, "cause_evidence")
-    order = np.argsort(-np.nan_to_num(held, nan=-np.inf))
+    held, prior = (stored.read(group, name) for name in ("cause_evidence", "cause_prior"))
+    order = np.argsort(-np.nan_to_num(held + prior, nan=-np.inf))
     return {names[n]: float(held[n]) for n in order}
-
-
-def seeds_folder(folder: Path, number: int) -> Path:
-    """Return an empty folder for a seed."""
-    made = folder / f"seed{number}"
-    made.mkdir(parents=True)
-    return made
