@@ -102,6 +102,20 @@ def guess_dialect(header: Sequence[str]) -> Dialect:
     return "imbie-3" if len(header) <= len(_names(kind)) else "imbie-2024"
 
 
+def columns(header: Sequence[str]) -> tuple[str, int | None]:
+    """Return whether columns are those of a ``rate`` or a ``mass``, and which is the further one.
+
+    Examples
+    --------
+    >>> from pipelines import imbie
+    >>> columns(imbie.RATE), columns([*imbie.MASS[:2], "Ice Sheet", *imbie.MASS[2:]])
+    (('rate', None), ('mass', 2))
+    """
+    kind = _kind(header)
+    names = _names(kind)
+    return kind, _extra(header, names) if len(header) > len(names) else None
+
+
 def check(data: bytes, dialect: Dialect) -> list[Fault]:
     """List what is wrong with a file of rates (dM/dt) or masses (dM).
 

@@ -9,9 +9,12 @@ summed again on another mask: what is compared is what was printed.
 
 from __future__ import annotations
 
+import codecs
 import csv
+import dataclasses
 import datetime as dt
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +28,9 @@ BALANCES = frozenset({"mass_rate", "mass_balance"})
 UNKNOWN = "published"
 """Class of a series whose method its file does not tell."""
 
-_EPOCH = re.compile(r"(\d{4})(?:-(\d{4}))?")
+_EPOCH = re.compile(r"(1[89]\d\d|2[01]\d\d)(?:-(1[89]\d\d|2[01]\d\d))?")
+_UNREADABLE = frozenset({"file", "number", "date", "dates", "uncertainty"})
+_OTHER_SHEET = frozenset({"GRIS", "GIS", "GREENLAND"})
 _CLASSES = {
     "altimetry": "altimetry", "cryosat": "altimetry", "gravimetry": "gravimetry",
     "grace": "gravimetry", "gmb": "gravimetry", "ra": "altimetry", "la": "altimetry",
@@ -124,13 +129,34 @@ def read(
     except (published_tables.PublishedTableError, tables.TableError) as error:
         msg = str(error) if name in str(error) else f"{name}: {error}"
         raise PublishedRateError(msg) from error
-    if not found:
+    found = [_measured(series) for series in found]
+    if not any(series.intervals for series in found):
         msg = (
             f"{name}: found no rate of mass; expected a file of IMBIE, columns such as MB_2007-2011"
             " or mass_rate_grace by basin, or rows mass_rate or mass_balance of our own tables"
         )
         raise PublishedRateError(msg)
-    return tuple(found)
+    return tuple(series for series in found if series.intervals)
+
+
+def _measured(series: Series) -> Series:
+    """Return a series without intervals that have no rate; refuse those that overlap."""
+    kept = tuple(each for each in series.intervals if math.isfinite(each.value))
+    by_region: dict[str, list[Interval]] = {}
+    for each in sorted(kept, key=lambda each: each.first):
+        by_region.setdefault(each.region, []).append(each)
+    for region, ordered in by_region.items():
+        last = dt.date.min
+        for each in ordered:
+            if not last <= each.first < each.after:
+                msg = (
+                    f"{series.name}: region {region} has a rate of {each.first} to {each.after} "
+                    f"after one that ends at {last}; expected intervals that follow each other: "
+                    "leave out means over others"
+                )
+                raise PublishedRateError(msg)
+            last = each.after
+    return dataclasses.replace(series, intervals=kept)
 
 
 def _own(data: bytes, name: str) -> list[Series]:
@@ -157,30 +183,34 @@ def _kind(text: str) -> str:
 
 
 def _imbie(data: bytes, name: str) -> list[Series]:
-    """Return rates of a file of IMBIE, one series for each contributor and group of experiments."""
-    header, *lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
-    faults = imbie_check.check(data, imbie_check.guess_dialect(header))
-    if unreadable := [each for each in faults if each.column in {"file", "number", "columns"}]:
+    """Return rates of a file of IMBIE, one series for each contributor, group and region set."""
+    text = data.removeprefix(codecs.BOM_UTF8)
+    header, *lines = [line for line in csv.reader(io.StringIO(text.decode())) if line]
+    lines = [line for line in lines if not line[0].startswith("#")]
+    faults = imbie_check.check(text, imbie_check.guess_dialect(header))
+    unreadable = [str(each) for each in faults
+                  if each.column in _UNREADABLE or each.found.endswith(" columns")]  # fmt: skip
+    unreadable += [f"found {len(line)} columns below {len(header)} names: {', '.join(line)[:60]}"
+                   for line in lines if len(line) != len(header)]  # fmt: skip
+    if unreadable:
         msg = f"{name}: {unreadable[0]}"
         raise PublishedRateError(msg)
-    rates = len(header) >= 10 and "end" in " ".join(header).lower()
-    extra = len(header) - (10 if rates else 9)
-    series: dict[tuple[str, str], list[tuple[str, list[float]]]] = {}
-    for line in filter(any, lines):
+    kind, further = imbie_check.columns(header)
+    series: dict[tuple[str, ...], list[tuple[str, list[float]]]] = {}
+    for line in lines:
         cells = [cell.strip() for cell in line]
-        if extra and cells[2] not in {"AIS", "APIS", "EAIS", "WAIS"}:
+        if further is not None and cells.pop(further).upper() in _OTHER_SHEET:
             continue
-        kept = cells[:2] + cells[2 + extra :]
-        key, region = (kept[0], kept[1]), _SHEETS.get(kept[3], kept[3])
-        series.setdefault(key, []).append((region, [float(cell) for cell in kept[6:]]))
+        region = _SHEETS.get(cells[3].upper(), cells[3])
+        series.setdefault(tuple(cells[:3]), []).append((region, [float(c) for c in cells[6:]]))
     several = len(series) > 1
     return [
         Series(
-            f"{name}-{who}-{group}".replace(" ", "_") if several else name,
-            _kind(group),
-            tuple(_as_rates(found) if rates else _differences(found)),
+            "-".join((name, *key)).replace(" ", "_") if several else name,
+            _kind(key[1]),
+            tuple(_as_rates(found) if kind == "rate" else _differences(found)),
         )
-        for (who, group), found in series.items()
+        for key, found in series.items()
     ]
 
 
