@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,9 @@ def test_the_demo_ends_at_ctrl_c_resumes_and_finds_the_truth(tmp_path: Path) -> 
     damage = last_line(first)["damage"]
     assert len(damage) == len(demo_runs.SHELVES) * len(demo_runs.SUMMERS)
     assert all(abs(each["z"]) < 2.5 for each in damage)
+    assert_methods(last_line(first)["comparison"])
+    assert Path(last_line(first)["report"]) == output / "report" / "index.html"
+    assert_report(output / "report")
     true = {region: each["truth"] for region, each in compared.items()}
     assert_budget(output / "mass_budget", true, compared)
 
@@ -65,6 +69,28 @@ def assert_scales(errors: list[dict[str, float]]) -> None:
         # One world may go either way where altimetry has 2 % of the weight and errors that are five
         # times as large: by a tenth at most.
         assert scales[scale]["combination"] < 1.1 * scales[scale]["gravimetry"]
+
+
+def assert_methods(compared: list[dict[str, Any]]) -> None:
+    """On common ground every method and all together find the truth of every region."""
+    names = {"gravimetry", "altimetry", "combination", "mass_budget", "combined"}
+    assert {each["method"] for each in compared} == names
+    assert {each["region"] for each in compared} >= {"1", "27", "EAIS", "WAIS", "AP", "AIS"}
+    assert all(abs(each["z"]) < 5.0 for each in compared)
+    z = [abs(each["z"]) for each in compared if each["method"] in ("gravimetry", "mass_budget")]
+    # Two thirds and 95 % if all errors were normal and as they are told; of one world, less.
+    assert sum(each < 2.0 for each in z) > 0.8 * len(z)
+
+
+def assert_report(folder: Path) -> None:
+    """The page is there with its map, its pictures in both formats, and a table for each number."""
+    page = (folder / "index.html").read_text()
+    assert "map/index.html" in page
+    assert (folder / "map" / "scene.json").exists()
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert len(drawn) >= 10
+    assert drawn == {path.stem for path in (folder / "figures").glob("*.svg")}
+    assert (folder / "tables" / "comparison" / "comparison.csv").exists()
 
 
 def assert_budget(output: Path, true: dict[str, float], seen: dict[str, dict[str, float]]) -> None:
