@@ -49,9 +49,11 @@ def narrowed(shape: shapely.Geometry, *, share: float) -> shapely.Geometry:
         msg = f"found an area of {shape.area:g} m² and a share of {share:g}, expected 0 to 0.5"
         raise MarginError(msg)
     plain = shape.simplify(SIMPLIFIED_M)
-    wanted = share * plain.area
+    wanted = share * shape.area
     distance = wanted / plain.length
     for _ in range(STEPS):
-        lost = plain.area - plain.buffer(-distance).area
-        distance *= wanted / lost
+        distance *= share * plain.area / (plain.area - plain.buffer(-distance).area)
+    # What the simple coast has beside the shape itself is known once the two are cut.
+    left = shape.intersection(plain.buffer(-distance))
+    distance *= wanted / (shape.area - left.area)
     return shape.intersection(plain.buffer(-distance))
