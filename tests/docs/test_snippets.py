@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import published_rates
 from tests.docs.pages import ROOT, Block, blocks, pages
 from tests.fixtures.commands import nunatak
 
@@ -54,21 +53,3 @@ def test_basins_as_text_become_a_collection(tmp_path: Path) -> None:
 
     assert done.exit_code == 0, done.output
     assert "zwally2012: 1 added, 0 present, 0 failed" in done.output
-
-
-def test_the_result_of_imbie_becomes_rates(tmp_path: Path) -> None:
-    header = (
-        "Year,Mass balance (Gt/yr),Mass balance uncertainty (Gt/yr),"
-        "Cumulative mass balance (Gt),Cumulative mass balance uncertainty (Gt)"
-    )
-    months = [f"{1992 + n / 12:.4f},{-50.0 - n},{40.0 + n},{-4.0 * n},{3.0 * n}" for n in range(24)]
-    (tmp_path / "imbie_antarctica_2021_Gt.csv").write_text("\n".join([header, *months]) + "\n")
-
-    carried_out(HOWTO / "comparison.md", tmp_path)
-    (series,) = published_rates.read((tmp_path / "imbie-2021.csv").read_bytes(), name="imbie-2021")
-
-    assert [each.value for each in series.intervals] == [-50.0 - n for n in range(24)]
-    assert [each.sigma for each in series.intervals] == [40.0 + n for n in range(24)]
-    assert {each.region for each in series.intervals} == {"AIS"}
-    assert str(series.intervals[0].first) == "1992-01-01"
-    assert str(series.intervals[-1].after) == "1994-01-01"
