@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAP = "map"
 """First step of the paths of the map, which alone has scripts."""
 
+ICON = ("favicon.ico",)
+"""What browsers ask for where a page names no picture of its own."""
+
 PRODUCTS = "products"
 """First step of the paths of products' files."""
 
@@ -115,13 +118,17 @@ class Site:
             return refusal(HTTPStatus.BAD_REQUEST, str(error))
 
     def _page(self, request: Request, steps: tuple[str, ...]) -> Response:
+        if steps == ICON:
+            return RedirectResponse(f"/{MAP}/icon.svg", HTTPStatus.PERMANENT_REDIRECT)
         if not steps[-1]:
             steps = (*steps[:-1], "index.html")
         held = self.map_page if steps[0] == MAP else self.report
         file = held.find(steps)
         if file is None:
             if held.find((*steps, "index.html")) is not None:
-                return RedirectResponse(f"{request.scope['raw_path'].decode('latin-1')}/", 308)
+                return RedirectResponse(
+                    f"{request.scope['raw_path'].decode('latin-1')}/", HTTPStatus.PERMANENT_REDIRECT
+                )
             return refusal(HTTPStatus.NOT_FOUND, "there is no such page")
         answer = sent(request, file, media_type=media_types.media_type(steps[-1]))
         answer.headers["Content-Security-Policy"] = MAP_POLICY if steps[0] == MAP else REPORT_POLICY

@@ -27,6 +27,9 @@ FOLDER = "map"
 BUNDLE = ("index.html", "viewer.js", "viewer.css", "icon.svg", "LICENSES.txt")
 """Files of the page that come with the project, made by ``make viewer``."""
 
+DEMO = "demo-"
+"""What the names of the demo's collections begin with."""
+
 VERSION = 1
 """Of the documents: a page that was built for others says so."""
 
@@ -60,13 +63,23 @@ def files(outputs: Sequence[Output], *, locate: Callable[[Output], str]) -> dict
     maps = viewer_layers.layers(outputs, locate=locate)
     sets, unreachable = viewer_regions.region_sets(outputs)
     told = viewer_curves.told(outputs)
-    warnings = [*maps.warnings, *unreachable, *told.warnings]
+    warnings = [*_synthetic(outputs), *maps.warnings, *unreachable, *told.warnings]
     made = bundle([locate(output) for output in outputs])
     bounds = framed(viewer_layers.bounds(maps.layers), viewer_regions.bounds(sets))
     made["scene.json"] = _json(scene(outputs, maps.layers, warnings, bounds=bounds, locate=locate))
     made["regions.geojson"] = _json(viewer_regions.geojson(sets))
     made["curves.json"] = _json(curves(told, sets))
     return made
+
+
+def _synthetic(outputs: Sequence[Output]) -> list[str]:
+    """Return a warning where anything was made from what the demo draws."""
+    links = (link for output in outputs for link in output.item.get("links", ()))
+    if any(str(link.get("nunatak:collection", "")).startswith(DEMO) for link in links):
+        return [
+            "Synthetic observations of the demo: these maps tell nothing of the real Antarctica."
+        ]
+    return []
 
 
 def bundle(places: Iterable[str]) -> dict[str, bytes]:

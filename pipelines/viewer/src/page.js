@@ -44,6 +44,7 @@ export class Page {
     const warnings = [...none, ...this.scene.warnings];
     const box = byId("warnings");
     box.hidden = warnings.length === 0;
+    box.open = warnings.length < 3;
     box.querySelector("summary").textContent =
       warnings.length === 1 ? "One warning" : `${warnings.length} warnings`;
     box.querySelector("ul").replaceChildren(...warnings.map((text) => element("li", { text })));

@@ -10,29 +10,36 @@ export function unitWords(unit) {
     letter + [...power].map((each) => RAISED[each] ?? each).join(""));
 }
 
-const signed = (text) => text.replace("-", MINUS);
+const GAP = "\u00a0";
 
-/** Digits after the point so that a standard deviation has two that count. */
-function places(sigma) {
-  return Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(sigma))));
+/** A number with some decimals, tens and hundreds where negative; thousands are parted. */
+function rounded(value, places) {
+  const step = 10 ** Math.max(0, -places);
+  const found = Math.round(Math.abs(value) / step) * step;
+  const size = places < 0 ? found : Math.abs(value);
+  const digits = Math.min(12, Math.max(0, places));
+  const text = size.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value < 0 && /[1-9]/.test(text) ? MINUS + text : text;
 }
 
-/** A number of four significant digits, without a power of ten where it can be. */
+/** Place of the n-th digit of a number that counts. */
+const placeOf = (value, n) => n - 1 - Math.floor(Math.log10(Math.abs(value)));
+
+/** A number of four significant digits, by a power of ten where it is very large or small. */
 export function plain(value) {
-  if (!Number.isFinite(value)) return "not measured";
+  if (value === null || !Number.isFinite(value)) return "not measured";
   if (value === 0) return "0";
-  const size = Math.floor(Math.log10(Math.abs(value)));
-  return size < -4 || size > 6
-    ? signed(value.toExponential(2))
-    : signed(value.toFixed(Math.min(6, Math.max(0, 3 - size))));
+  const places = placeOf(value, 4);
+  if (places > 8 || places < -6) return value.toExponential(2).replaceAll("-", MINUS);
+  return rounded(value, Math.max(0, places));
 }
 
-/** Value ± one standard deviation, both to the second digit of the deviation. */
+/** Value \u00b1 one standard deviation, both to the second digit of the deviation. */
 export function withSigma(value, sigma) {
   if (value === null || !Number.isFinite(value)) return "not measured";
   if (sigma === null || !Number.isFinite(sigma) || sigma <= 0) return plain(value);
-  const digits = places(sigma);
-  return `${signed(value.toFixed(digits))} \u00b1 ${sigma.toFixed(digits)}`;
+  const places = placeOf(sigma, 2);
+  return `${rounded(value, places)}${GAP}\u00b1${GAP}${rounded(sigma, places)}`;
 }
 
 /** Latitude and longitude in degrees, hemispheres by letter. */
