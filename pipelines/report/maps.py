@@ -28,6 +28,9 @@ SHOWN = {"gravimetry": ("mass_rate_gaussian", "mass_rate"), "altimetry": ("mass_
          "combination": ("mass_rate",)}  # fmt: skip
 """Which array of a product its map shows: the first that it has."""
 
+SPEED = {"speed", "x", "y", "year", "year_start", "year_end"}
+"""What a mass budget with a map of speed has."""
+
 
 def pictures(of: Material, rates: Sequence[Rate]) -> Iterator[Picture]:
     """Yield the maps that the products have arrays for."""
@@ -42,7 +45,7 @@ def pictures(of: Material, rates: Sequence[Rate]) -> Iterator[Picture]:
         yield from _basin_maps(of.basins, rates)
     for output in of.of("mass_budget"):
         group = of.groups.of(output)
-        if "speed" in group and stored.array(group, "speed").size:
+        if SPEED <= set(group) and stored.array(group, "speed").size:
             label = canvas.plain(of.label(output))
             yield from _speeds(of, output, label, outlines)
 
