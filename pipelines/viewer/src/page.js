@@ -217,11 +217,11 @@ export class Page {
       const found = await side.at(place);
       if (side.layer) lines.push([side.layer, found]);
     }
-    if (this.asked !== place) return "";
-    const box = byId("value");
-    box.replaceChildren(...lines.map(([layer, found]) => valueLine(layer, found)),
-      element("span", { class: "where", text: whereWords(lonLat(place)) }));
-    return box.innerText.replaceAll("\n", "; ");
+    const spans = lines.map(([layer, found]) => valueLine(layer, found));
+    spans.push(element("span", { class: "where", text: whereWords(lonLat(place)) }));
+    const words = spans.map((span) => span.textContent).join("; ");
+    if (this.asked === place) byId("value").replaceChildren(...spans);
+    return words;
   }
 
   /** Read a place and choose its region. */
