@@ -140,7 +140,7 @@ def read(
 
 
 def _measured(series: Series) -> Series:
-    """Return a series without intervals that have no rate; refuse those that overlap."""
+    """Return a series without intervals that have no rate; refuse what cannot be one."""
     kept = tuple(each for each in series.intervals if math.isfinite(each.value))
     by_region: dict[str, list[Interval]] = {}
     for each in sorted(kept, key=lambda each: each.first):
@@ -148,12 +148,19 @@ def _measured(series: Series) -> Series:
     for region, ordered in by_region.items():
         last = dt.date.min
         for each in ordered:
-            if not last <= each.first < each.after:
+            found = f"region {region} has a rate of {each.first} to {each.after}"
+            if each.after <= each.first:
+                msg = f"{series.name}: {found}, expected an end after the start"
+                raise PublishedRateError(msg)
+            if each.first < last:
                 msg = (
-                    f"{series.name}: region {region} has a rate of {each.first} to {each.after} "
-                    f"after one that ends at {last}; expected intervals that follow each other: "
-                    "leave out means over others"
+                    f"{series.name}: {found} after one that ends at {last}; expected intervals "
+                    "that follow each other: leave out means over others"
                 )
+                raise PublishedRateError(msg)
+            if each.sigma < 0.0:
+                found = f"region {region} has an uncertainty of {each.sigma:g} Gt/yr"
+                msg = f"{series.name}: {found}, expected 0 or more (one sigma)"
                 raise PublishedRateError(msg)
             last = each.after
     return dataclasses.replace(series, intervals=kept)
@@ -230,8 +237,10 @@ def _result(data: bytes, name: str) -> Series:
     except (ValueError, IndexError) as error:
         msg = f"{name}: a line is not of numbers ({error}); expected {', '.join(header)}"
         raise PublishedRateError(msg) from error
-    if len(rows) < 2:
-        msg = f"{name}: found {len(rows)} dates, expected two at least"
+    least, most = imbie_check.YEARS
+    years = [row[0] for row in rows]
+    if len(rows) < 2 or not all(least <= year <= most for year in years):
+        msg = f"{name}: found the dates {years[:3]}, expected two decimal years at least"
         raise PublishedRateError(msg)
     ends = [year for year, *_ in rows[1:]] + [2.0 * rows[-1][0] - rows[-2][0]]
     region = next((region for word, region in _PLACES if word in name.lower()), "AIS")
@@ -252,12 +261,18 @@ def _without_place(name: str) -> str:
 
 
 def merged(series: Iterable[Series]) -> tuple[Series, ...]:
-    """Return series with those of one name, of several files, put together."""
+    """Return series with those of one name, of several files, put together.
+
+    Raises
+    ------
+    PublishedRateError
+        Two files that give a rate of the same region and days.
+    """
     found: dict[tuple[str, str], tuple[Interval, ...]] = {}
     for each in series:
         key = each.name, each.kind
         found[key] = found.get(key, ()) + each.intervals
-    return tuple(Series(name, kind, intervals) for (name, kind), intervals in found.items())
+    return tuple(_measured(Series(*key, intervals)) for key, intervals in found.items())
 
 
 def _as_rates(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:

@@ -52,6 +52,8 @@ class Share:
 
     def conflicts(self) -> list[tuple[str, str]]:
         """Return what does not fit together, as (key, message)."""
+        if len(set(self.methods)) < len(self.methods):
+            return [("methods", f"found {', '.join(self.methods)}, expected each method once")]
         if len(self.methods) == len(self.shares) > 1:
             return []
         found = f"{len(self.methods)} methods and {len(self.shares)} shares"
@@ -65,6 +67,12 @@ class PublishedPeriod:
     name: str
     first: Month
     last: Month
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return what does not fit together, as (key, message)."""
+        if self.first <= self.last:
+            return []
+        return [("last", f"found {self.last}, expected {self.first} or later")]
 
 
 @dataclass(frozen=True)
@@ -99,3 +107,9 @@ class ComparisonChoices:
     gia_share: Annotated[float, Bounds("a share of the model", 0.0, 2.0)] = 0.3
     dynamics: Dynamics = field(default_factory=Dynamics)
     batch: Annotated[int, Bounds("a number of keys per commit", 1, 10_000)] = 8
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return what does not fit together, as (key, message)."""
+        if len(set(self.combine)) == len(self.combine):
+            return []
+        return [("combine", f"found {', '.join(self.combine)}, expected each method once")]

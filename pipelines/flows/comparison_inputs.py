@@ -8,12 +8,14 @@ summed again, from its coefficients, or from the regions that make up the common
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster.ledger import KeyFailed
 from pipelines import published_rates
 from pipelines.flows import catalogue_inputs, finished_products, regions
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError, Source, input_item, source_of
@@ -206,7 +208,7 @@ def _ground(run: Run, polygons: dict[str, pystac.Item]) -> Ground:
 def _method(found: Finished, polygons: dict[str, pystac.Item], all_found: list[Finished]) -> Method:
     alone = len([each for each in all_found if each.role == found.role]) == 1
     folder = PurePosixPath(found.source.address.rstrip("/")).name
-    name = found.role if alone else folder.replace(" ", "_")
+    name = found.role if alone else _label(folder)
     first, last = (dt.date.fromisoformat(day) for day in found.attributes["nunatak:period"])
     return Method(
         name=name,
@@ -216,24 +218,47 @@ def _method(found: Finished, polygons: dict[str, pystac.Item], all_found: list[F
         same_regions="grounded_ice" not in polygons and _has_regions(found, polygons["regions"]),
         first=first,
         last=last,
-        made_of=_made_of(found) if found.role == "combination" else (),
+        made_of=_made_of(found, all_found) if found.role == "combination" else (),
     )
+
+
+def _label(text: str) -> str:
+    """Return a name that notes of tables, keys and labels of arrays can hold.
+
+    >>> _label("Le Roy/2020; a@b")
+    'Le_Roy_2020__a_b'
+    """
+    return re.sub(r"[^\w.+-]", "_", text)
 
 
 def _has_regions(found: Finished, item: pystac.Item) -> bool:
-    """Return whether a product was summed over these very polygons."""
-    record = input_item("regions", item)
+    """Return whether a product was summed over these very polygons, whatever they were called."""
+    checksum = input_item("regions", item).checksum
     held = dict(found.attributes.get("nunatak:inputs", {}))
-    return bool(held.get(f"regions/{record.id}") == record.checksum)
+    return any(name.startswith("regions/") and held[name] == checksum for name in held)
 
 
-def _made_of(found: Finished) -> tuple[tuple[str, ProductSource], ...]:
-    """Return the products that a combination is made of, at the snapshots that it combined."""
-    held = found.attributes["nunatak:products"]
-    return tuple(
-        (role, ProductSource(str(found.run["inputs"][role]), str(held[role]["snapshot"])))
-        for role in ("gravimetry", "altimetry")
-    )
+def _made_of(found: Finished, all_found: list[Finished]) -> tuple[tuple[str, ProductSource], ...]:
+    """Return the products that a combination is made of, at the snapshots that it combined.
+
+    One that is named in this run is read there: it may have moved since.
+    """
+    sources = []
+    for role in ("gravimetry", "altimetry"):
+        snapshot = str(found.attributes["nunatak:products"][role]["snapshot"])
+        made = ProductSource(str(found.run["inputs"][role]), snapshot)
+        known = (each.source for each in all_found if each.role == role)
+        source = next((each for each in known if each.snapshot == snapshot), made)
+        try:
+            source.open()
+        except KeyFailed as error:
+            msg = (
+                f"inputs.combination: {found.source.address} was made of {source.address}, which "
+                f"cannot be opened ({error}); name its {role} as inputs.{role}, or combine anew"
+            )
+            raise InputError(msg) from error
+        sources.append((role, source))
+    return tuple(sources)
 
 
 def _published(run: Run) -> tuple[list[Method], list[InputItem]]:
@@ -246,7 +271,7 @@ def _published(run: Run) -> tuple[list[Method], list[InputItem]]:
     found: list[published_rates.Series] = []
     records = []
     for address in run.inputs.published:
-        name = PurePosixPath(address).stem.replace(" ", "_")
+        name = _label(PurePosixPath(address).stem)
         data = object_store.read_bytes(address)
         period = _months(stated[name].first, stated[name].last) if name in stated else None
         try:
@@ -257,7 +282,19 @@ def _published(run: Run) -> tuple[list[Method], list[InputItem]]:
         found += held
         digest = hashlib.sha256(data).hexdigest()
         records.append(InputItem("published", name, f"1220{digest}", len(data), address))
-    return [_published_method(each) for each in published_rates.merged(found)], records
+    if unknown := stated.keys() - {each.id for each in records}:
+        known = ", ".join(each.id for each in records) or "no file"
+        msg = f"comparison.published_periods: found {', '.join(sorted(unknown))}; there is {known}"
+        raise InputError(msg)
+    return [_published_method(each) for each in _merged(found)], records
+
+
+def _merged(found: list[published_rates.Series]) -> tuple[published_rates.Series, ...]:
+    try:
+        return published_rates.merged(found)
+    except published_rates.PublishedRateError as error:
+        msg = f"inputs.published: {error}; is a file named twice?"
+        raise InputError(msg) from error
 
 
 def _months(first: str, last: str) -> tuple[dt.date, dt.date]:
@@ -268,8 +305,8 @@ def _months(first: str, last: str) -> tuple[dt.date, dt.date]:
 def _published_method(series: published_rates.Series) -> Method:
     first = min(each.first for each in series.intervals)
     last = max(each.after for each in series.intervals) - dt.timedelta(days=1)
-    return Method(series.name, series.kind, None, {}, same_regions=False, first=first, last=last,
-                  series=series)  # fmt: skip
+    return Method(_label(series.name), series.kind, None, {}, same_regions=False, first=first,
+                  last=last, series=series)  # fmt: skip
 
 
 def _require_one_name(methods: tuple[Method, ...]) -> None:

@@ -203,6 +203,47 @@ def test_both_region_sets_of_a_file_do_not_meet_in_one_total() -> None:
     ]
 
 
+RESULT = (
+    "Year,Mass balance (Gt/yr),Mass balance uncertainty (Gt/yr),Cumulative mass balance (Gt)\n"
+    "1992.0,-20.5,36,-5\n1992.25,-30,35,-12.5\n\n1992.75,-40,34,-30\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "series", "region"),
+    [
+        ("imbie_antarctica_2021_Gt", "imbie_2021_Gt", "AIS"),
+        ("imbie_west_antarctica_2021_Gt", "imbie_2021_Gt", "WAIS"),
+        ("imbie_east_antarctica_2021_Gt", "imbie_2021_Gt", "EAIS"),
+        ("imbie_antarctic_peninsula_2021_Gt", "imbie_2021_Gt", "AP"),
+    ],
+)
+def test_results_of_imbie_are_rates_until_the_next_date(
+    file: str, series: str, region: str
+) -> None:
+    (found,) = read(RESULT.encode(), name=file)
+
+    assert (found.name, found.kind) == (series, published_rates.UNKNOWN)
+    ends = [dt.date(1992, 1, 1), dt.date(1992, 4, 2), dt.date(1992, 10, 2), dt.date(1993, 4, 2)]
+    assert [(i.region, i.first, i.value, i.sigma) for i in found.intervals] == [
+        (region, ends[0], -20.5, 36.0), (region, ends[1], -30.0, 35.0),
+        (region, ends[2], -40.0, 34.0),
+    ]  # fmt: skip
+    # The last lasts as long as the one before it.
+    assert [each.after for each in found.intervals] == ends[1:]
+
+
+def test_files_of_several_regions_become_one_series_and_a_file_named_twice_is_refused() -> None:
+    west, all_of_it = (read(RESULT.encode(), name=f"imbie_{place}antarctica_2021")
+                       for place in ("west_", ""))  # fmt: skip
+
+    (found,) = published_rates.merged([*west, *all_of_it])
+
+    assert [each.region for each in found.intervals] == ["WAIS"] * 3 + ["AIS"] * 3
+    with pytest.raises(PublishedRateError, match="region WAIS has a rate of 1992-01-01"):
+        published_rates.merged([*west, *west])
+
+
 def row(region: str, first: str, last: str, value: float, **more: str) -> tables.Row:
     return tables.Row(
         more.get("product", "gravimetry"), more.get("quantity", "mass_rate"), "zwally2012", region,
@@ -285,7 +326,7 @@ BAD = {
     "short lines": (b"basin,MB_2011-2012\n1\n", "line 2 has 1 cells, expected 2"),
     "a region twice": (b"basin,MB_2011-2012\n1,2\nB1,3\n", "comes a second time"),
     "a sigma alone": (b"basin,MB_sigma_2011-2012\n1,2\n", "uncertainties of MB 2011-2012 and no"),
-    "years backwards": (b"basin,MB_2012-2011\n1,2\n", "rate of 2012-07-01 to 2011-07-01"),
+    "years backwards": (b"basin,MB_2012-2011\n1,2\n", "rate of 2012-07-01 to 2011-07-01, expected an end"),
     "years that none are": (b"basin,MB_0000-9999\n1,2\n", "found no rate of mass"),
     "other columns of ours": (
         ",".join(tables.COLUMNS).encode() + b"\na,mass_rate,c,d,e,f,g,h,i,j\n",
@@ -296,6 +337,12 @@ BAD = {
                            row("1", "2011-12-31", "2012-12-31", 1.0)]),
         "region 1 has a rate of 2011-12-31 to 2013-01-01 after one that ends at 2012-01-01",
     ),
+    "a sigma below 0": (b"basin,MB_2011-2012,MB_sigma_2011-2012\n1,2,-3\n", "an uncertainty of -3"),
+    "result: words": (RESULT.replace("-30,", "much,").encode(), "a line is not of numbers"),
+    "result: short": (RESULT.replace("-30,35,-12.5", "-30").encode(), "a line is not of numbers"),
+    "result: one date": ("\n".join(RESULT.split("\n")[:2]).encode(), "found the dates"),
+    "result: no date": (RESULT.replace("1992.0,", "nan,").encode(), "two decimal years at least"),
+    "result: a far date": (RESULT.replace("1992.0,", "1e9,").encode(), "two decimal years"),
     "imbie: words": (changed("-46.0000", "minus"), "line 2, number: found 'minus'"),
     "imbie: no number": (changed("-46.0000", "nan"), "expected a finite number"),
     "imbie: backwards": (changed("2013.5000", "2018.5000"), "dates: found 2018.5 to 2017.5"),
