@@ -20,7 +20,14 @@ from pipelines import stored
 from pipelines.flows import combination_sums, spectra
 from pipelines.flows.combination_spectra import Sources
 from pipelines.flows.comparison_masks import MASK_DEGREE, row_kernels
-from pipelines.flows.comparison_sums import MethodSum, centred, member_covariance, straight
+from pipelines.flows.comparison_sums import (
+    MethodSum,
+    centred,
+    decimal_year,
+    member_covariance,
+    months_of,
+    straight,
+)
 from pipelines.flows.gravimetry_stages import read_ensemble
 from pipelines.flows.product_arrays import labels_of
 from pipelines.kernels import basins, ensembles, trends
@@ -88,7 +95,7 @@ class GravimetryJob:
     def _series(self, product: zarr.Group, observed: FLOAT, gia: FLOAT) -> tuple[FLOAT, FLOAT]:
         """Return the epochs of the months in the period, and their masses (month, row)."""
         epoch = stored.read(product, "epoch")
-        first, after = (_decimal(day) for day in self.ground.period)
+        first, after = (decimal_year(day) for day in self.ground.period)
         mass = basins.region_sums(stored.read(product, "stokes"), observed)
         kept = (epoch >= first) & (epoch < after) & np.isfinite(mass).all(axis=1)
         return epoch[kept], mass[kept] - (epoch[kept] - 0.5 * (first + after))[:, None] * gia
@@ -121,9 +128,9 @@ class GravimetryJob:
         """Return masses and spreads on the months of the comparison, (row, month)."""
         epoch, series = self._series(product, observed, gia)
         months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
-        at = np.array([_month(each) for each in epoch]) - months[0].astype(int)
-        mass = np.full((observed.shape[0], len(months)), np.nan)
-        mass[:, at] = series.T
+        solved = months_of(epoch)[:, None] == months
+        count = solved.sum(axis=0)
+        mass = np.where(count > 0, series.T @ solved / np.maximum(count, 1), np.nan)
         residual = stored.read(product, "stokes_residual_sigma")
         spread = np.sqrt(np.diag(basins.independent_covariance(residual, observed)))
         sigma = np.where(np.isfinite(mass), spread[:, None], np.nan)
@@ -169,10 +176,9 @@ def leakage_members(
     """
     product = altimetry.product.open()
     whole = altimetry_basis(altimetry, ground, len(kernels))
-    seen = basins.region_sums(
-        spectra.read_to_degree(product, "mass_rate_basis", _degree(method)),
-        _seen(method, kernels, _degree(method)),
-    )
+    degree = _degree(method)
+    field = harmonics.truncate(spectra.read_to_degree(product, "mass_rate_basis", degree), degree)
+    seen = basins.region_sums(field, _seen(method, kernels, degree))
     mixing = stored.read(product, "mixing")
     return mixing @ (whole - seen), mixing @ whole
 
@@ -229,17 +235,6 @@ def _masked(field: FLOAT, group: zarr.Group) -> FLOAT:
     degree = min(MASK_DEGREE, field.shape[-1] - 1)
     kernel = harmonics.truncate(stored.read(group, "mask_kernel"), degree)
     return basins.region_sums(harmonics.truncate(field, degree), kernel)
-
-
-def _decimal(day: np.datetime64) -> float:
-    year = day.astype("datetime64[Y]")
-    length = (year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")
-    return float(year.astype(int) + 1970 + (day - year.astype("datetime64[D]")) / length)
-
-
-def _month(epoch: float) -> int:
-    """Return the month of a decimal year, counted from January 1970."""
-    return int(np.floor((epoch - 1970.0) * 12.0))
 
 
 def _period(method: Method) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
@@ -336,7 +331,7 @@ class CombinationJob:
             for name, part, alone, count in zip(self.named, parts, own, counts, strict=True)
             if name is not None
         }
-        if self.named[0] is not None and self.leaks_by == self.named[1]:
+        if self.named[0] and self.leaks_by and self.leaks_by == self.named[1]:
             kernels = spectral_kernels(self.parts[0], self.ground, rows)
             lost, _ = leakage_members(*self.parts, self.ground, kernels)
             shared[self.named[0]] += cross_covariance(parts[1], lost, counts[1])

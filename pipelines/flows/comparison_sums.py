@@ -108,6 +108,25 @@ def years_of(months: NDArray[np.datetime64]) -> FLOAT:
     return np.asarray(0.5 * (first + after) / DAYS_PER_YEAR)
 
 
+def decimal_year(day: np.datetime64) -> float:
+    """Return a day as a decimal year, by the length of that year."""
+    year = day.astype("datetime64[Y]")
+    length = (year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")
+    return float(year.astype(int) + 1970 + (day - year.astype("datetime64[D]")) / length)
+
+
+def months_of(epoch: FLOAT) -> NDArray[np.datetime64]:
+    """Return the months in which decimal years lie.
+
+    >>> months_of(np.array([2011.0, 2011.0 + 58.9 / 365.0, 2012.0 + 60.0 / 366.0]))
+    array(['2011-01', '2011-02', '2012-03'], dtype='datetime64[M]')
+    """
+    year = (np.floor(epoch).astype(np.int64) - 1970).astype("datetime64[Y]")
+    first, after = year.astype("datetime64[m]"), (year + 1).astype("datetime64[m]")
+    since = np.rint((epoch - np.floor(epoch)) * (after - first).astype(np.float64))
+    return np.asarray((first + since.astype("timedelta64[m]")).astype("datetime64[M]"))
+
+
 def member_covariance(members: FLOAT, weights: FLOAT | None = None) -> FLOAT:
     """Return the population covariance of members (n, row) under weights that sum to 1."""
     weight = np.full(len(members), 1.0 / len(members)) if weights is None else weights
