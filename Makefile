@@ -4,10 +4,11 @@ PYTHON ?= python3.11
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.nunatak-installed
 CHECKED := $(VENV)/.nunatak-check-installed
+MODULES := pipelines/viewer/node_modules/.package-lock.json
 BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool scaling
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test long lint secrets secrets-baseline audit check bench notebook clean
+.PHONY: help install demo test long lint secrets secrets-baseline audit check viewer browser bench notebook clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -53,6 +54,16 @@ audit: $(CHECKED)  ## ask for known weaknesses of the packages, where that servi
 	@$(PY) infra/audit.py
 
 check: lint secrets audit test  ## everything CI runs, and what secrets and packages are told of
+
+$(MODULES): pipelines/viewer/package-lock.json
+	cd pipelines/viewer && npm ci
+	touch $@
+
+viewer: $(MODULES)  ## build the map's page anew: needs Node.js 20 and a registry of npm modules
+	cd pipelines/viewer && npm run build
+
+browser: $(MODULES) $(STAMP)  ## test the page in Chromium (/usr/bin/chromium: Debian's package)
+	$(PY) -m pytest tests/browser tests/pipelines/report/test_viewer_bundle.py
 
 bench: $(STAMP)  ## throughput and memory against named peers
 	@for name in $(BENCHMARKS); do $(PY) -m tests.benchmarks.$$name || exit 1; done

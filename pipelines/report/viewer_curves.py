@@ -136,7 +136,15 @@ TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "altimetry": _RATES,
     "combination": _RATES,
     "mass_budget": {"regions": ("mass_balance", "surface_mass_balance", "discharge")},
-    "comparison": {"comparison": ("mass_balance", "mass_balance_combined", "closure")},
+    "comparison": {
+        "comparison": (
+            "mass_balance",
+            "surface_mass_balance",
+            "discharge",
+            "mass_balance_combined",
+            "closure",
+        )
+    },
     "shelf_damage": {"shelves": ("damage_fraction", "damage_area", "shelf_area")},
 }
 """Tables that numbers of regions are from, and which of their quantities."""

@@ -257,7 +257,7 @@ def methods(told: Told) -> dict[str, dict[str, str]]:
 
     own = {**canvas.SENSORS, "mass_budget": canvas.PURPLE, "shelf_damage": canvas.INK}
     others = (canvas.INK, "#d55e00", "#009e73", "#56b4e9", "#cc79a7", canvas.GREY)
-    dashes = ("", "6 3", "2 3", "8 3 2 3")
+    dashes = ("2 3", "8 3 2 3", "1 2 5 2")
     made: dict[str, dict[str, str]] = {}
     for n, name in enumerate(dict.fromkeys(curve.method for curve in told.curves)):
         free = others[n % len(others)]

@@ -167,7 +167,7 @@ def test_a_click_chooses_the_basin_and_shows_the_rows_of_its_tables(browser, add
     ):  # fmt: skip
         cell = f"td[data-of='{product}'][data-quantity='{quantity}']"
         assert browser.text(cell) == said(*table_row(written, product, quantity, "1"))
-    assert browser.get("performance.getEntriesByName('nunatak: region').length") == 1
+    browser.wait("performance.getEntriesByName('nunatak: region').length === 1")
     assert browser.get("document.getElementById('region').value") == BASIN
     assert "region=test-basins/1" in browser.get("location.hash")
     browser.wait("document.getElementById('said').innerText.includes('Gravimetry')")

@@ -1,8 +1,9 @@
 // What is told of a region: its curves, and its numbers by method.
 import { chartOf } from "./chart.js";
-import { element, spaced, unitWords, withSigma } from "./words.js";
+import { element, plain, spaced, unitWords, withSigma } from "./words.js";
 
 const MASS = "Gt";
+const CLOSED = 2; // standard deviations within which a difference is none
 
 function chartsOf(region, told) {
   const curves = region.curves.map((curve) => ({ ...curve, t: told.times[curve.times] }));
@@ -26,9 +27,13 @@ function rowOf(number) {
   const cell = element("td", { text: withSigma(number.value, number.sigma), class: "number" });
   for (const key of ["of", "method", "quantity", "from", "to"]) cell.dataset[key] = number[key];
   if (number.note) cell.title = number.note;
-  const period = number.from === number.to ? number.from : `${number.from} to ${number.to}`;
+  const period = [number.from === number.to ? number.from : `${number.from} to ${number.to}`];
+  const [, z] = /(?:^|;)z=([-\d.]+)/.exec(number.note) ?? [];
+  if (number.quantity === "closure" && z) {
+    period.push(`${plain(Number(z))} sigma, ${Math.abs(Number(z)) <= CLOSED ? "closed" : "not closed"}`);
+  }
   const what = element("th", { text: wordsOf(number), scope: "row" });
-  what.append(element("span", { class: "when", text: period }));
+  what.append(element("span", { class: "when", text: period.join("; ") }));
   return element("tr", {}, what, cell);
 }
 
@@ -41,7 +46,9 @@ function rowsOf(product, numbers) {
 }
 
 function tableOf(region, products) {
-  const bodies = products.flatMap((product) => {
+  const first = (product) => (product.product === "comparison" ? 0 : 1); // one mask, one period
+  const ordered = products.toSorted((a, b) => first(a) - first(b));
+  const bodies = ordered.flatMap((product) => {
     const numbers = region.numbers.filter((number) => number.of === product.name);
     return numbers.length ? [rowsOf(product, numbers)] : [];
   });
