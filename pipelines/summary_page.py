@@ -255,8 +255,8 @@ def _parts(parts: tuple[Part, ...], *, level: int) -> str:
     lines: list[str] = []
     for part in parts:
         if isinstance(part, Notice):
-            told = f'<li class="{escape(part.level)}"><strong>{escape(part.level)}:</strong> '
-            entry = f"{told}{_inline(part.said)}</li>"
+            level = f"<strong>{escape(part.level.capitalize())}:</strong>"
+            entry = f'<li class="{escape(part.level)}">{level} {_inline(part.said)}</li>'
             if lines and lines[-1].startswith('<ul class="notices">'):
                 lines[-1] = lines[-1].removesuffix("</ul>") + f"{entry}\n</ul>"
             else:

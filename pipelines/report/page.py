@@ -18,7 +18,7 @@ from pipelines.report import (
     style,
     totals,
 )
-from pipelines.report.material import KINDS
+from pipelines.report.material import KINDS, OWN
 from pipelines.report.summary import Facts
 from pipelines.summary_page import (
     WITH_IMAGES,
@@ -146,7 +146,7 @@ def facts(of: Material, rates: Sequence[Rate]) -> Facts:
     """Return the numbers that the summary is made from."""
     changes = {
         (each.row.region, each.row.told.get("output")): each
-        for each in of.library.of(methods.OWN, methods.OWN_TABLE)
+        for each in of.library.of(OWN, methods.OWN_TABLE)
         if each.row.quantity == "damage_fraction_change"
     }
     shelves = [

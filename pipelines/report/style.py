@@ -42,7 +42,6 @@ pre { font: .82rem/1.45 ui-monospace, "DejaVu Sans Mono", monospace; background:
 .notices { list-style: none; padding: 0; margin: .8rem 0; max-width: 54rem; }
 .notices li { border-left: 4px solid; padding: .35rem .8rem; margin: .35rem 0;
   overflow-wrap: anywhere; font-size: .94rem; }
-.notices strong { text-transform: capitalize; }
 .notices .problem { border-color: #b2182b; background: #fcefee; }
 .notices .caution { border-color: #b35806; background: #fff7eb; }
 .notices .note { border-color: #8a949e; background: #f6f8f9; }
