@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
-from pipelines.flows import mass_budget_epochs
+from pipelines.flows import catalogue_inputs, mass_budget_epochs
 from pipelines.flows import mass_budget_snow as snow
+from pipelines.flows.catalogue_inputs import POLYGONS, InputError
 from pipelines.flows.comparison_masks import row_matrix
 from pipelines.flows.comparison_sums import MethodSum, centred
 from pipelines.flows.mass_budget_rows import Rows
 from pipelines.flows.product_arrays import labels_of
 from pipelines.kernels.budget.years import year
 from pipelines.kernels.comparison import alignment
+from pipelines.kernels.comparison.attribution import ALTERNATIVE, Expected
 from pipelines.kernels.constants import DAYS_PER_YEAR
 from pipelines.settings_mass_budget import MassBudgetChoices, Model, Part
 from pipelines.settings_reading import read_record
@@ -42,6 +44,9 @@ differ by as much near the coast."""
 MISSING_ODDS = float(np.log(10.0))
 """A correction that a budget has not made, though ice lies below its gates, is ten times likelier
 to be what is wrong than any other cause: nobody has to look at a rate to know that."""
+
+MISSING = Expected(1.0, 0.5)
+"""Amplitude of a correction that was not made: all of it, by snow that is known to half."""
 
 LEAST_WITHIN = 0.98
 """Share of a region's area that must lie in one common region, or in none, for it to be summed."""
@@ -125,8 +130,11 @@ class BudgetJob:
             },
             patterns=_patterns(product, group, weights, places, self.method),
             odds={"gate_correction": MISSING_ODDS} if _uncorrected(product) else {},
+            expected=_expected(product),
         ).write(group, self.method.name)  # fmt: skip
-        said = "snow by months" if np.isfinite(fallen.shift).all() else "snow by years"
+        said = f"snow by {'months' if len(fallen.amounts) else 'years'}"
+        if unknown := [name for name, value in zip(rows, rate[0], strict=True) if np.isnan(value)]:
+            said += f"; nothing of {', '.join(unknown)}, which its own regions do not make up"
         return Receipt(key, "done", note=f"{said}; {calendar.covered():.2f} of it has velocity")
 
     def _curve(
@@ -179,24 +187,22 @@ def _places(product: zarr.Group, method: Method, ground: Ground, rows: tuple[str
         wide = np.zeros((len(rows), len(names)))
         wide[:, : len(ids)] = regions
         return Places(wide, regions)
-    if missing := [row for row in rows if row not in names]:
-        msg = f"{method.name}: has no row {', '.join(missing)}; run mass_budget again"
-        raise KeyFailed(msg)
-    by_name = np.array([[float(name == row) for name in names] for row in rows])
     order = [list(common.region).index(each) for each in ids]
-    return Places(by_name, row_matrix(common)[:, order])
+    regions = row_matrix(common)[:, order]
+    # A part of the ice sheet is `all` in a budget and AIS in others: the sum of its regions.
+    by_name = np.zeros((len(rows), len(names)))
+    by_name[:, : len(ids)] = regions
+    for number, row in enumerate(rows):
+        if row in names:
+            by_name[number] = [float(name == row) for name in names]
+    return Places(by_name, regions)
 
 
 def _made_up(ids: tuple[str, ...], method: Method, common: gpd.GeoDataFrame) -> tuple[FLOAT, FLOAT]:
     """Return which regions of a budget make up each common one, and which it cannot say."""
     import geopandas as gpd
 
-    from stac import contracts
-    from stac.catalogue import open_catalogue
-
-    name, _, only = str(method.run["regions"]).partition("/")
-    catalogue = open_catalogue(str(method.run["catalogue"]))
-    own = contracts.open_regions(next(iter(catalogue.search(name, ids=[only] if only else None))))
+    own = _own_regions(method)
     pieces = gpd.overlay(own[["region", "geometry"]], common[["region", "geometry"]],
                          how="intersection", keep_geom_type=True)  # fmt: skip
     area = dict(zip(own.region, own.geometry.area, strict=True))
@@ -206,7 +212,27 @@ def _made_up(ids: tuple[str, ...], method: Method, common: gpd.GeoDataFrame) -> 
         shares[commons.index(theirs), ids.index(mine)] += shape.area / area[mine]
     matrix = (shares >= LEAST_WITHIN).astype(np.float64)
     unclear = ((shares > 1.0 - LEAST_WITHIN) & (shares < LEAST_WITHIN)).any(axis=1)
-    return matrix, (unclear | (matrix.sum(axis=1) == 0.0)).astype(np.float64)
+    made = (matrix * shares) @ np.array([area[each] for each in ids])
+    lacking = made < LEAST_WITHIN * np.asarray(common.geometry.area)
+    return matrix, (unclear | lacking).astype(np.float64)
+
+
+def _own_regions(method: Method) -> gpd.GeoDataFrame:
+    """Return the polygons that a budget was made by, from the catalogue that it was made from."""
+    from stac import contracts
+    from stac.catalogue import CatalogueError, open_catalogue
+
+    name, address = str(method.run["regions"]), str(method.run["catalogue"])
+    try:
+        catalogue = open_catalogue(address)
+        item = catalogue_inputs.single(catalogue, name, role="regions", kinds=POLYGONS)
+        return contracts.open_regions(item)
+    except (CatalogueError, InputError, contracts.ContractError, OSError, LookupError) as error:
+        msg = (
+            f"{method.name}: its regions {name!r} are not to be had from {address} ({error}); "
+            "compare over the very regions that it was made by, or run mass_budget again"
+        )
+        raise KeyFailed(msg) from error
 
 
 def _told(
@@ -242,7 +268,7 @@ class Snow:
         Rate over the months of the period, less that over its years [kg yr⁻¹]; NaN if not known.
     months : ndarray of datetime64[M], shape (month,)
     amounts : ndarray, shape (month, row)
-        Snow of each month, less what its year gives a month [kg].
+        Snow of each month, less what its year gives a month [kg]; no month if it is not known.
     """
 
     shift: FLOAT
@@ -252,7 +278,7 @@ class Snow:
     def monthly(self, months: DATES) -> FLOAT:
         """Return the masses that months add up to at their middles, (row, month)."""
         first = np.flatnonzero(self.months == months[0])
-        if not first.size or np.isnan(self.shift).any():
+        if not first.size or not len(self.amounts):
             return np.zeros((len(self.shift), len(months)))
         own = self.amounts[first[0] : first[0] + len(months)]
         return np.asarray((np.cumsum(own, axis=0) - 0.5 * own).T)
@@ -322,6 +348,12 @@ def _uncorrected(product: zarr.Group) -> bool:
     """Return whether no snow is taken from below the gates, though ice lies there."""
     below = mass_budget_epochs.stored_term(product, "smb_gate_to_grounding_line")[0]
     return bool(np.all(below == 0.0) and np.any(stored.read(product, "sliver_area_gross") > 0.0))
+
+
+def _expected(product: zarr.Group) -> dict[str, Expected]:
+    """Return which causes are other choices, and that a correction not made is missing."""
+    missing = {"gate_correction": MISSING} if _uncorrected(product) else {}
+    return {**dict.fromkeys(_choices(product), ALTERNATIVE), **missing}
 
 
 def _region_area(product: zarr.Group, places: Places) -> FLOAT:

@@ -70,7 +70,8 @@ def resolve(
     Raises
     ------
     InputError
-        Neither polygons of the shelves nor ``comparison.dynamics.behind`` say which basins.
+        Neither polygons of the shelves nor ``comparison.dynamics.behind`` say which basins; a
+        shelf that several products map.
     """
     found = []
     stated = {each.shelf.lower(): each.regions for each in choices.behind}
@@ -90,6 +91,16 @@ def resolve(
                 name, tuple(behind), tuple(_summer(row) for row in rows),
                 tuple(row.value for row in rows), tuple(row.uncertainty for row in rows),
             ))  # fmt: skip
+    names = [each.shelf.lower() for each in found]
+    if unknown := [name for name in stated if damage and name not in names]:
+        msg = (
+            f"comparison.dynamics.behind: no shelf {', '.join(unknown)} is mapped; there is "
+            f"{', '.join(names)}"
+        )
+        raise InputError(msg)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        msg = f"inputs.shelf_damage: several products map {', '.join(twice)}; name one of each"
+        raise InputError(msg)
     return tuple(found)
 
 

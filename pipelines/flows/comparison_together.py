@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ class TogetherJob:
         for row in range(usable.shape[1]):
             found = together.estimates(row, np.flatnonzero(usable[:, row]))
             if found is not None:
-                _close(labels_of(group, "pair"), found, made, row)
+                _close(together.names, found, made, row)
                 self._combine(labels_of(group, "estimate"), together, found, kinds, made, row)
         said = self._explain(group, together, usable, made)
         for name, values in {**made, "rate_covariance": together.covariance}.items():
@@ -108,7 +109,8 @@ class TogetherJob:
             if method in members and np.isfinite(held[method, n, rows]).all()
         }
         try:
-            found = attribution.causes(*together.disagreements(members, rows), patterns)
+            apart = together.disagreements(members, rows)
+            found = attribution.causes(*apart, patterns, _expected(group, labels, moved))
         except EstimateError as error:
             msg = f"causes: {error}"
             raise KeyFailed(msg) from error
@@ -128,14 +130,13 @@ class TogetherJob:
         return f"likeliest cause: {first.name}, ln B {first.evidence:.1f}"
 
 
-def _close(pairs: tuple[str, ...], found: Estimates, made: dict[str, FLOAT], row: int) -> None:
+def _close(names: tuple[str, ...], found: Estimates, made: dict[str, FLOAT], row: int) -> None:
     """Fill in the differences of every two methods."""
-    for number, label in enumerate(pairs):
-        for one, other in ((a, b) for a in found.names for b in found.names):
-            if f"{one}-{other}" == label:
-                apart = combining.difference(found, one, other)
-                made["closure"][number, row] = KG_PER_GT * apart.value
-                made["closure_sigma"][number, row] = KG_PER_GT * apart.sigma
+    for number, (one, other) in enumerate(combinations(names, 2)):
+        if one in found.names and other in found.names:
+            apart = combining.difference(found, one, other)
+            made["closure"][number, row] = KG_PER_GT * apart.value
+            made["closure_sigma"][number, row] = KG_PER_GT * apart.sigma
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +237,17 @@ def between_methods(group: zarr.Group, shared: tuple[Share, ...]) -> FLOAT:
                     i, j = names.index(one), names.index(other)
                     crossed[i, j, rows, rows] += part * part_2 * sigma[i] * sigma[j]
     return np.asarray(crossed)
+
+
+def _expected(
+    group: zarr.Group, labels: tuple[str, ...], moved: list[int]
+) -> dict[str, attribution.Expected]:
+    """Return what amplitude each cause would have, from the slot of the method that it moves."""
+    held = stored.read(group, "cause_amplitude_expected")
+    return {
+        label: attribution.Expected(*(float(each) for each in held[method, n]))
+        for n, (label, method) in enumerate(zip(labels, moved, strict=True))
+    }
 
 
 def _differences(pattern: FLOAT, moved: int, members: list[int]) -> FLOAT:
