@@ -11,11 +11,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pipelines.report import page_server_answers, page_server_files
+from pipelines.report import page_server_files
 from pipelines.report.folder import MARK
 from pipelines.report.page_server_answers import PRODUCTS, Site
 
@@ -159,12 +158,11 @@ def application(of: Site) -> Any:
             return
         try:
             response = await run_in_threadpool(of.answer, Request(scope))
-        except ValueError as error:  # what a store says of itself, without its secrets
+            await response(scope, receive, send)
+        except (ValueError, OSError) as error:
+            # An answer that breaks off in its middle: the connection is cut, so that it shows.
             logger.warning("%s", error)
-            response = page_server_answers.refusal(
-                HTTPStatus.BAD_GATEWAY, "the product's store does not answer; its server's log says"
-            )
-        await response(scope, receive, send)
+            raise
 
     return answer
 
@@ -178,6 +176,8 @@ def _server(of: Site) -> uvicorn.Server:
         timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=END_SECONDS,
         h11_max_incomplete_event_size=REQUEST_BYTES,
     )  # fmt: skip
+    # What breaks off is told in our words, above; uvicorn's are a traceback.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return uvicorn.Server(config)
 
 
@@ -186,7 +186,6 @@ def serve(of: Site, made: socket.socket, *, ready: Callable[[], None]) -> None:
 
     ``ready`` is called once callers wait in line rather than being turned away.
     """
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):
         made.listen()
         ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,6 +19,8 @@ from pipelines.report.page_server_shown import PathError, decoded, is_shown
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+logger = logging.getLogger(__name__)
 
 MAP = "map"
 """First step of the paths of the map, which alone has scripts."""
@@ -77,7 +80,13 @@ class Site:
 
     def answer(self, request: Request) -> Response:
         """Return what a request gets; blocking, so called on a thread."""
-        answer = self._refused(request) or self._found(request)
+        try:
+            answer = self._refused(request) or self._found(request)
+        except (ValueError, OSError) as error:  # a store in its own words, without its secrets
+            logger.warning("%s", error)
+            answer = refusal(
+                HTTPStatus.BAD_GATEWAY, "the product cannot be read; the server's log says why"
+            )
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
         answer.headers.setdefault("Content-Security-Policy", FILE_POLICY)

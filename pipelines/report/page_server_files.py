@@ -36,7 +36,10 @@ class File(Protocol):
         """When it was written, as HTTP has it."""
 
     def pieces(self, part: range) -> Iterator[bytes]:
-        """Yield its bytes from ``part.start`` to ``part.stop``."""
+        """Return its bytes from ``part.start`` to ``part.stop``, a piece at a time.
+
+        It is opened at once, so that what cannot be read is known before an answer begins.
+        """
 
 
 class Tree(Protocol):
@@ -90,16 +93,17 @@ class _Local:
     modified: str
 
     def pieces(self, part: range) -> Iterator[bytes]:
-        with self.path.open("rb") as file:
-            file.seek(part.start)
-            yield from _read(file, len(part))
+        return _read(self.path.open("rb"), part)
 
 
-def _read(file: BinaryIO, left: int) -> Iterator[bytes]:
-    """Yield ``left`` bytes; a file that has become shorter ends the answer early, which shows."""
-    while left and (piece := file.read(min(PIECE, left))):
-        left -= len(piece)
-        yield piece
+def _read(file: BinaryIO, part: range) -> Iterator[bytes]:
+    """Yield a part of a file; one that has become shorter ends the answer early, which shows."""
+    with file:
+        file.seek(part.start)
+        left = len(part)
+        while left and (piece := file.read(min(PIECE, left))):
+            left -= len(piece)
+            yield piece
 
 
 @dataclass(frozen=True)
@@ -134,17 +138,22 @@ class _Object:
     modified: str
 
     def pieces(self, part: range) -> Iterator[bytes]:
-        """Yield the bytes of the object that was found; one that was replaced since is an error."""
+        """Return bytes of the object that was found; one that was replaced since is an error."""
         from cluster import s3_client
 
         asked: dict[str, Any] = {"IfMatch": self.etag}
+        if not part:
+            return iter(())
         if len(part) < self.size:
             asked["Range"] = f"bytes={part.start}-{part.stop - 1}"
-        if not part:
-            return
         with s3_client.s3_errors(self.place):
             answer = s3_client.client().get_object(
                 Bucket=self.place.bucket, Key=self.place.path, **asked
             )
-            with contextlib.closing(answer["Body"]) as body:
-                yield from body.iter_chunks(PIECE)
+        return self._received(answer["Body"])
+
+    def _received(self, body: Any) -> Iterator[bytes]:
+        from cluster import s3_client
+
+        with s3_client.s3_errors(self.place), contextlib.closing(body):
+            yield from body.iter_chunks(PIECE)

@@ -215,8 +215,9 @@ def _changes(source: _Source) -> list[Layer]:
             path = f"{shelf}/{pair}/change"
             if path in source.group:
                 piece = zarr_piece(
-                    source.group, path, names=source.names, axes=("y_pixel", "x_pixel")
-                )
+                    source.group, path, names=source.names, axes=("y_pixel", "x_pixel"),
+                    name=str(shelf),
+                )  # fmt: skip
                 pairs.setdefault(str(pair), []).append(piece)
     if not pairs:
         return []
@@ -257,7 +258,10 @@ def damage(output: Output, url: str) -> list[Layer]:
         if of.get("nunatak:part", "shelf") == "shelf":
             folder = path.rpartition("/")[0]
             name = str(item["assets"]["extent"]["href"]).removeprefix("./")
-            piece = Piece(_inside(f"{folder}/{name}"), _raster_extent(of), _raster_shape(of))
+            piece = Piece(
+                _inside(f"{folder}/{name}"), _raster_extent(of), _raster_shape(of),
+                name=str(of["nunatak:shelf"]),
+            )  # fmt: skip
             summers.setdefault(int(of["nunatak:summer"]), []).append(piece)
     if not summers:
         return []
@@ -325,6 +329,12 @@ def _with_common_scales(made: Sequence[Layer]) -> list[Layer]:
         replace(each, scale=_scale(each.ramp, common[each.ramp])) if each.ramp in common else each
         for each in made
     ]
+
+
+def places(made: Sequence[Layer]) -> dict[str, Extent]:
+    """Return where the shelves of all layers are, by their names in small letters."""
+    pieces = (piece for each in made for step in each.steps for piece in step.pieces)
+    return {piece.name.casefold(): piece.extent for piece in pieces if piece.name}
 
 
 def bounds(made: Sequence[Layer]) -> Extent | None:

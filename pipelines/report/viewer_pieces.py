@@ -16,8 +16,9 @@ from pipelines.report.viewer_palettes import Code, Scale
 if TYPE_CHECKING:
     import zarr
 
-MOST_BYTES = 64 * 2**20
-"""Largest array that a page holds whole [bytes]: the Zarr copies have no overviews."""
+MOST_CELLS = 2**24
+"""Largest map that a page holds whole, for the Zarr copies have no overviews: 64 MiB of colours,
+twice as much of 64-bit numbers."""
 
 STORE = "product.zarr"
 
@@ -50,6 +51,8 @@ class Piece:
     absent : tuple of str
         Chunks that are not stored because they hold the fill value alone: asking for them would
         be an error in the browser's log, and in a bucket that may not be listed a refusal.
+    name : str
+        The shelf that it is of; empty for the whole continent.
     """
 
     path: str
@@ -59,6 +62,7 @@ class Piece:
     minus: int | None = None
     upward: bool = False
     absent: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ def zarr_piece(
     axes: tuple[str, str] = ("y", "x"),
     index: int | None = None,
     minus: int | None = None,
+    name: str = "",
 ) -> Piece:
     """Return the piece that an array of the product is.
 
@@ -145,7 +150,7 @@ def zarr_piece(
         Objects of the plain copy, relative to it.
     axes : (str, str)
         Its last two dimensions, which have arrays of their own beside it [m].
-    index, minus : int or None
+    index, minus, name
         See :class:`Piece`.
 
     Raises
@@ -156,15 +161,14 @@ def zarr_piece(
     array = stored.array(group, path)
     folder = path.rpartition("/")[0]
     y, x = (stored.read(group, f"{folder}/{axis}".lstrip("/")) for axis in axes)
-    size = len(y) * len(x) * array.dtype.itemsize
-    if size > MOST_BYTES:
-        msg = f"{path} has {size / 2**20:.0f} MiB a map, expected {MOST_BYTES / 2**20:.0f} MiB at "
-        raise PieceError(msg + "the most; give the run a wider spacing of its maps")
+    if len(y) * len(x) > MOST_CELLS:
+        msg = f"{path} has {len(y)} rows of {len(x)} cells, expected {MOST_CELLS:,} cells at the "
+        raise PieceError(msg + "most; the page cannot show it, other programs can")
     upward = bool(y[-1] > y[0])
     shown = tuple(each for each in (index, minus) if each is not None)
     return Piece(
         path, extent_of(x, y), (len(y), len(x)), index, minus, upward,
-        _absent(array, path, names, shown),
+        _absent(array, path, names, shown), name,
     )  # fmt: skip
 
 

@@ -117,6 +117,7 @@ def scene(
         "version": VERSION,
         "crs": "EPSG:3031",
         "bounds": bounds,
+        "places": viewer_layers.places(layers),
         "missing": _missing(),
         "ramps": viewer_palettes.ramps(),
         "nothing": viewer_palettes.NOTHING,

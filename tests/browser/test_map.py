@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import tempfile
+from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,16 +41,25 @@ def written(tmp_path_factory):
     return viewer_products.write(tmp_path_factory.mktemp("products"))
 
 
+@contextmanager
+def served(written, *names):
+    """Serve products with their page; yield the map's address."""
+    page = written.root / "page"
+    addresses = [written.output(name) for name in names] or written.addresses
+    found = page_server.names(outputs.open_outputs(addresses))
+    viewer_scene.write(tuple(found.values()), str(page), locate=page_server.locate(found))
+    with (
+        page_server.bound("127.0.0.1", 0) as made,
+        page_server.serving(page_server.site(str(page), found), made) as url,
+    ):
+        yield f"{url}map/"
+
+
 @pytest.fixture(scope="module")
 def address(written):
     """Serve the tiny products; yield the map's address."""
-    page = written.root / "page"
-    served = page_server.names(outputs.open_outputs(written.addresses))
-    viewer_scene.write(tuple(served.values()), str(page), locate=page_server.locate(served))
-    with page_server.bound("127.0.0.1", 0) as made:
-        site = page_server.site(str(page), served)
-        with page_server.serving(site, made) as url:
-            yield f"{url}map/"
+    with served(written) as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -342,6 +352,39 @@ def test_a_picture_of_the_page_can_be_taken(browser, address, tmp_path):
     assert len(np.unique((picture[:, :, :3] * 255).astype(np.uint8).reshape(-1, 3), axis=0)) > 500
 
 
+def test_without_a_catalogue_shelves_are_found_by_their_pictures(browser, tmp_path):
+    written = viewer_products.write(tmp_path)
+    (tmp_path / "catalogue").rename(tmp_path / "elsewhere")
+    with served(written) as url:
+        browser.open(url)
+        assert "out of reach" in browser.text("#warnings")
+        browser.call("selectOption", "#region", f"{viewer_products.SHELVES}/Alder")
+        browser.call("click", "#zoom")
+        at = "new URLSearchParams(location.hash.slice(1)).get('at')?.split(',')"
+        browser.wait(f"Number({at}?.[2]) < 100")
+        # The middle of a square of 21 km beside x = 1000 km.
+        assert float(browser.get(at)[0]) == pytest.approx(1_010_500.0, abs=2000.0)
+        assert browser.get("document.getElementById('zoom').disabled") is False
+        browser.call("selectOption", "#region", f"{viewer_products.BASINS}/AIS")
+        assert browser.get("document.getElementById('zoom').disabled") is True
+        assert browser.errors == []
+        browser.call("open")
+
+
+def test_a_product_that_cannot_be_read_leaves_the_rest_of_the_page(browser, tmp_path):
+    written = viewer_products.write(tmp_path)
+    with served(written) as url:
+        for chunk in Path(written.output("gravimetry")).glob("product.zarr/mass_rate/c/*/*"):
+            chunk.write_bytes(b"not what it was")
+        browser.open(f"{url}#region={BASIN}")
+        assert "cannot be shown" in browser.text("#alert")
+        assert browser.text("#details-title") == "basin 1"
+        browser.call("selectOption", "#left-layer", "altimetry/mass_rate")
+        browser.wait("document.getElementById('alert').hidden")
+        assert browser.errors == []
+        browser.call("open")
+
+
 def test_words_out_of_files_are_words_and_never_markup(browser, tmp_path):
     written = viewer_products.write(tmp_path)
     path = Path(written.output("gravimetry")) / "item.json"
@@ -358,14 +401,8 @@ def test_words_out_of_files_are_words_and_never_markup(browser, tmp_path):
         f"{hostile},{hostile}\n",
         encoding="utf-8",
     )
-    served = page_server.names(outputs.open_outputs([written.output("gravimetry")]))
-    page = tmp_path / "page"
-    viewer_scene.write(tuple(served.values()), str(page), locate=page_server.locate(served))
-    with (
-        page_server.bound("127.0.0.1", 0) as made,
-        page_server.serving(page_server.site(str(page), served), made) as url,
-    ):
-        browser.open(f"{url}map/")
+    with served(written, "gravimetry") as url:
+        browser.open(url)
         assert hostile in browser.text("#warnings")
         browser.call("selectOption", "#region", f"{viewer_products.BASINS}/{hostile}")
         assert browser.text("#details-title") == hostile

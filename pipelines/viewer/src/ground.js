@@ -76,7 +76,6 @@ export class Ground {
   setRegions(document) {
     const format = new GeoJSON({ dataProjection: POLAR, featureProjection: POLAR });
     this.regions.addFeatures(format.readFeatures(document));
-    for (const feature of this.regions.getFeatures()) feature.setId(feature.getId());
   }
 
   /** The id of the region at a place: a shelf before a basin; null in the sea. */
@@ -94,9 +93,9 @@ export class Ground {
     return Boolean(feature);
   }
 
-  zoomTo(id) {
-    const feature = this.regions.getFeatureById(id);
-    if (feature) this.fit(feature.getGeometry().getExtent());
+  /** Edges of a region's outline, null without one. */
+  extentOf(id) {
+    return this.regions.getFeatureById(id)?.getGeometry().getExtent() ?? null;
   }
 
   fit(extent) {

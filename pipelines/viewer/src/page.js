@@ -33,7 +33,12 @@ export class Page {
     const drawn = new Promise((done) => {
       this.ground.map.once("rendercomplete", done);
     });
-    await Promise.all([this.show("left"), this.show("right")]);
+    try {
+      await Promise.all([this.show("left"), this.show("right")]);
+    } catch (error) {
+      this.fail(error); // outlines, curves and numbers may be there all the same
+      return;
+    }
     await drawn;
     performance.measure("nunatak: first map");
     document.body.dataset.shown = "map";
@@ -94,7 +99,7 @@ export class Page {
     byId("choices").addEventListener("submit", (event) => event.preventDefault());
     byId("swipe").addEventListener("input", (event) => this.swipe(Number(event.target.value)));
     byId("region").addEventListener("change", (event) => this.choose(event.target.value));
-    byId("zoom").addEventListener("click", () => this.ground.zoomTo(this.state.region));
+    byId("zoom").addEventListener("click", () => this.ground.fit(this.extent()));
     window.addEventListener("hashchange", () => this.follow());
     this.listenToGrip();
     this.listenToMap();
@@ -170,6 +175,7 @@ export class Page {
     this.tellControls(side, layer, n);
     const shown = await this.sides[side].show(layer, n);
     if (!shown) return;
+    byId("alert").hidden = true;
     this.tellLegends();
     this.swipe(this.state.swipe);
     document.body.dataset[side] = layer ? `${layer.id} ${layer.steps[n].label}` : "";
@@ -247,11 +253,21 @@ export class Page {
     document.body.dataset.shown = "regions";
   }
 
+  /** Edges of the chosen region: its outline's, else those of its pictures, else null. */
+  extent() {
+    const { region } = this.state;
+    if (!region) return null;
+    const { places } = this.scene;
+    const name = this.told.regions[region].region.toLowerCase();
+    return this.ground.extentOf(region) ?? (Object.hasOwn(places, name) ? places[name] : null);
+  }
+
   choose(id) {
     const region = Object.hasOwn(this.told.regions, id) ? this.told.regions[id] : null;
     this.state.region = region ? id : "";
     byId("region").value = this.state.region;
-    byId("zoom").disabled = !this.ground.choose(this.state.region);
+    this.ground.choose(this.state.region);
+    byId("zoom").disabled = !this.extent();
     byId("details-title").textContent = region ? region.title : "Region";
     byId("told").replaceChildren(region
       ? detailsOf(region, this.told, this.scene)

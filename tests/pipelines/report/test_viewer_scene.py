@@ -251,6 +251,8 @@ def test_a_catalogue_out_of_reach_is_a_warning_and_the_map_opens(tmp_path):
     assert len(scene["warnings"]) == 2
     assert all("out of reach" in text for text in scene["warnings"])
     assert len(scene["layers"]) == 8
+    # Where the shelf is, the map knows from its pictures.
+    assert scene["places"] == {"alder": [1e6, 0.0, 1.021e6, 21e3]}
     assert json.loads(made["regions.geojson"])["features"] == []
     assert BASIN in json.loads(made["curves.json"])["regions"]
 
@@ -271,10 +273,10 @@ def test_a_copy_of_another_version_and_a_missing_one_are_warnings(tmp_path):
 
 
 def test_an_array_beyond_a_pages_memory_is_left_out_with_words(opened, monkeypatch):
-    monkeypatch.setattr(viewer_pieces, "MOST_BYTES", 300)
+    monkeypatch.setattr(viewer_pieces, "MOST_CELLS", 99)
     found = layers(opened, locate=place)
     assert [each.id for each in found.layers] == ["shelf_damage/damage"]
-    assert any("mass_rate has" in text and "wider spacing" in text for text in found.warnings)
+    assert any("10 rows of 10 cells" in text for text in found.warnings)
 
 
 @pytest.mark.parametrize("centres", [[0.0, 1.0, 3.0], [5.0], [2.0, 2.0]])
