@@ -29,6 +29,7 @@ from pipelines.flows import comparison_inputs as inputs
 from pipelines.flows import comparison_results as results
 from pipelines.flows import comparison_spectral as spectral
 from pipelines.flows.catalogue_inputs import InputError
+from pipelines.flows.comparison_combination import combination_job
 from pipelines.flows.comparison_masks import MASK_DEGREE, MaskJob
 from pipelines.flows.comparison_published import PublishedJob
 from pipelines.flows.comparison_together import TogetherJob
@@ -173,7 +174,7 @@ def _job(run: Run, found: ComparisonInputs, method: Method) -> Job:
         return spectral.AltimetryJob(method, found.ground)
     if method.kind == "mass_budget":
         return budget.BudgetJob(method, found.ground, choices.rate)
-    return spectral.combination_job(method, found)
+    return combination_job(method, found)
 
 
 def _bytes(method: Method, rows: int) -> int:

@@ -125,6 +125,8 @@ def _by_method(layout: Layout) -> list[Array]:
               "one standard deviation of it"),
         array("cause_odds", ("cause",), (p,), "1",
               "logarithm of how much likelier a cause is than others before rates are looked at"),
+        array("cause_amplitude_expected", ("cause", "moment"), (p, 2), "1",
+              "mean and spread of the amplitude that a cause would have, in plausible errors"),
         array("cause_effect", ("cause", "row"), (p, r), FLUX,
               "what one plausible error of a cause adds to a method's rates"),
     ]  # fmt: skip
@@ -161,6 +163,7 @@ def create(group: zarr.Group, *, layout: Layout) -> None:
     labels(group, "method", layout.methods)
     labels(group, "row", layout.rows)
     labels(group, "budget_term", TERMS)
+    labels(group, "moment", ("mean", "spread"))
     labels(group, "cause", [f"{cause}@{method}" for cause, method in layout.patterns])
     labels(group, "pair", [f"{one}-{other}" for one, other in layout.pairs])
     labels(group, "estimate", layout.estimates)

@@ -7,18 +7,15 @@ Sasgen et al., 2019, table 1 and section 3.3).
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
-from pipelines.flows import combination_sums, spectra
-from pipelines.flows.combination_spectra import Sources
+from pipelines.flows import spectra
 from pipelines.flows.comparison_masks import MASK_DEGREE, row_kernels
 from pipelines.flows.comparison_sums import (
     MethodSum,
@@ -32,6 +29,7 @@ from pipelines.flows.gravimetry_stages import read_ensemble
 from pipelines.flows.product_arrays import labels_of
 from pipelines.kernels import basins, ensembles, trends
 from pipelines.kernels.comparison.alignment import covered_share
+from pipelines.kernels.comparison.attribution import ALTERNATIVE, Expected
 from pipelines.kernels.gravity import harmonics, localisation
 from pipelines.kernels.mixed_ensembles import MixedEnsemble
 
@@ -77,8 +75,9 @@ class GravimetryJob:
         lost, spread, shared = self._lost(kernels, rate)
         mass, sigma = self._months(product, observed, gia.mean(axis=0), group)
         MethodSum(
-            rate + lost, covariance + spread, covered_share(*_period(self.method),
+            rate + lost, covariance + spread, covered_share(*period_of(self.method),
             self.ground.period), mass, sigma, shared=shared, patterns=patterns, lost=lost,
+            expected=_alternatives(product, patterns),
         ).write(group, self.method.name)  # fmt: skip
         return Receipt(key, "done", note=note)
 
@@ -201,6 +200,13 @@ def _seen(method: Method, kernels: FLOAT, degree: int) -> FLOAT:
     return np.asarray(localisation.localise_adjoint(kernels, mask, j_max=degree))
 
 
+def _alternatives(product: zarr.Group, patterns: dict[str, FLOAT]) -> dict[str, Expected]:
+    """Return which causes are other models; a single model in use may err by a part of itself."""
+    models = labels_of(product, "gia")
+    own = {"mask", *(f"gia:{name}" for name in models if len(models) == 1)}
+    return dict.fromkeys(patterns.keys() - own, ALTERNATIVE)
+
+
 def gravimetry_causes(method: Method, gia: tuple[Source, ...], *, mask: bool) -> tuple[str, ...]:
     """Return the causes that :class:`GravimetryJob` has patterns of."""
     models = labels_of(method.product.open(), "gia")
@@ -237,7 +243,7 @@ def _masked(field: FLOAT, group: zarr.Group) -> FLOAT:
     return basins.region_sums(harmonics.truncate(field, degree), kernel)
 
 
-def _period(method: Method) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+def period_of(method: Method) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
     """Return the first day of a method and the first after, as arrays of one interval."""
     after = np.datetime64(method.last) + np.timedelta64(1, "D")
     return np.array([np.datetime64(method.first)]), np.array([after])
@@ -264,15 +270,17 @@ class AltimetryJob:
             field = spectra.read_to_degree(product, "mass_rate_basis", MASK_DEGREE)
             weights = stored.read(product, "mixing").mean(axis=0)
             patterns["mask"] = _masked(np.tensordot(weights, field, axes=1), group)
-        mass, sigma = _line(group, rate, covariance)
-        covered = covered_share(*_period(self.method), self.ground.period)
+        mass, sigma = steady(group, rate, covariance)
+        covered = covered_share(*period_of(self.method), self.ground.period)
         MethodSum(
-            rate, covariance, covered, mass, sigma, patterns=patterns
+            rate, covariance, covered, mass, sigma, patterns=patterns,
+            expected=dict.fromkeys(patterns.keys() - {"mask"}, ALTERNATIVE),
         ).write(group, self.method.name)  # fmt: skip
         return Receipt(key, "done", note="a steady rate, no series")
 
 
-def _line(group: zarr.Group, rate: FLOAT, covariance: FLOAT) -> tuple[FLOAT, FLOAT]:
+def steady(group: zarr.Group, rate: FLOAT, covariance: FLOAT) -> tuple[FLOAT, FLOAT]:
+    """Return the masses of steady rates on the months of the comparison, and their spread."""
     months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
     return straight(rate, np.sqrt(np.diag(covariance)), months)
 
@@ -306,84 +314,6 @@ def altimetry_causes(method: Method, *, mask: bool) -> tuple[str, ...]:
     return (*(f"density:{name}" for name in densities), *(("mask",) if mask else ()))
 
 
-@dataclass(frozen=True)
-class CombinationJob:
-    """``sum/combination``: its members, and what it shares with the products that it is made of."""
-
-    method: Method
-    ground: Ground
-    parts: tuple[Method, Method]
-    named: tuple[str | None, str | None]
-    leaks_by: str | None
-
-    def __call__(self, key: str, group: zarr.Group) -> Receipt:
-        """Write the slot of the method."""
-        product, rows = self.method.product.open(), len(labels_of(group, "row"))
-        weight = stored.read(product, "member_weight")
-        counts = weight.sum(axis=1), weight.sum(axis=0)
-        own = self._own(rows)
-        parts = self._weighed(product, rows, own)
-        rate = counts[0] @ parts[0] + counts[1] @ parts[1] + self._correction(product, rows)
-        covariance = sum(member_covariance(part, count)
-                         for part, count in zip(parts, counts, strict=True))  # fmt: skip
-        shared = {
-            name: cross_covariance(part, alone, count)
-            for name, part, alone, count in zip(self.named, parts, own, counts, strict=True)
-            if name is not None
-        }
-        if self.named[0] and self.leaks_by and self.leaks_by == self.named[1]:
-            kernels = spectral_kernels(self.parts[0], self.ground, rows)
-            lost, _ = leakage_members(*self.parts, self.ground, kernels)
-            shared[self.named[0]] += cross_covariance(parts[1], lost, counts[1])
-        mass, sigma = _line(group, rate, np.asarray(covariance))
-        covered = covered_share(*_period(self.method), self.ground.period)
-        MethodSum(
-            rate, np.asarray(covariance), covered, mass, sigma, shared=shared
-        ).write(group, self.method.name)  # fmt: skip
-        return Receipt(key, "done", note="a steady rate, no series")
-
-    def _own(self, rows: int) -> tuple[FLOAT, FLOAT]:
-        """Return the members of both sources by themselves, (member, row)."""
-        sources = Sources(self.parts[0].product, self.parts[1].product)
-        kernels = spectral_kernels(self.parts[0], self.ground, rows)
-        members = sources.gravimetry_members().through(lambda b: basins.region_sums(b, kernels))
-        basis = altimetry_basis(self.parts[1], self.ground, rows)
-        return members.members(), MixedEnsemble(basis, sources.altimetry_mixing()).members()
-
-    def _kernels(self, degree: int) -> FLOAT:
-        reading = self.parts[1].run["altimetry"]["latitude"]
-        return row_kernels(self.ground.polygons(), degree=degree, reading=reading)
-
-    def _weighed(
-        self, product: zarr.Group, rows: int, own: tuple[FLOAT, FLOAT]
-    ) -> tuple[FLOAT, FLOAT]:
-        """Return what both sources add to each member, (member, row)."""
-        names = "region_mass_rate_gravimetry", "region_mass_rate_altimetry"
-        if self.method.same_regions:
-            first, second = (stored.read(product, name)[:, :rows] for name in names)
-            return first, second
-        weight = stored.read(product, "weight_gravimetry")
-        sources = Sources(self.parts[0].product, self.parts[1].product)
-        kernel = self._kernels(weight.shape[-1] - 1)
-        found = combination_sums.weighed_sums(sources, weight, kernel)
-        return found.gravimetry.members(), own[1] - found.altimetry.members()
-
-    def _correction(self, product: zarr.Group, rows: int) -> FLOAT:
-        """Return the correction of the total that the product applied, over its own regions."""
-        applied = stored.read(product, "region_mass_rate") - stored.read(
-            product, "region_mass_rate_uncorrected"
-        )
-        if self.method.same_regions:
-            return applied[:rows]
-        if np.any(applied[:-1] != 0.0):
-            msg = (
-                f"{self.method.name}: its total was corrected over other regions; run combination "
-                "with the regions of this comparison, or with total_correction: none"
-            )
-            raise KeyFailed(msg)
-        return np.zeros(rows)
-
-
 def cross_covariance(part: FLOAT, other: FLOAT, weights: FLOAT) -> FLOAT:
     """Return the covariance (row, row) of two things that one set of members says."""
     apart = part - weights @ part
@@ -394,16 +324,3 @@ def leaking(found: ComparisonInputs) -> Method | None:
     """Return the altimetry that tells what gravimetry does not see; None without just one."""
     held = [each for each in found.methods if each.kind == "altimetry" and each.series is None]
     return held[0] if len(held) == 1 else None
-
-
-def combination_job(method: Method, found: ComparisonInputs) -> CombinationJob:
-    """Return the job of a combination, which knows its sources and what they are called here."""
-    parts, named, alone = [], [], leaking(found)
-    for role, source in method.made_of:
-        run = yaml.safe_load(str(source.open().attrs["nunatak:run"]))
-        parts.append(
-            dataclasses.replace(method, name=role, kind=role, source=source, run=run, made_of=())
-        )
-        named.append(next((each.name for each in found.methods if each.source == source), None))
-    return CombinationJob(method, found.ground, (parts[0], parts[1]), (named[0], named[1]),
-                          alone.name if alone is not None else None)  # fmt: skip

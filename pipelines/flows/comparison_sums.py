@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines import stored
 from pipelines.flows.comparison_arrays import TERMS
 from pipelines.flows.product_arrays import labels_of
+from pipelines.kernels.comparison.attribution import SIZED, Expected
 
 if TYPE_CHECKING:
     import zarr
@@ -39,6 +40,8 @@ class MethodSum:
         Terms of a budget and their standard deviations [kg yr⁻¹].
     patterns : mapping of str to ndarray, shape (row,)
         What one plausible error of a cause adds to the rate [kg yr⁻¹].
+    expected : mapping of str to Expected
+        What amplitude causes would have, where it is not that of an error of some size.
     odds : mapping of str to float
         Logarithm of how much likelier than others a cause is before rates are looked at; 0 for
         those that are not named.
@@ -54,6 +57,7 @@ class MethodSum:
     shared: Mapping[str, FLOAT] = field(default_factory=dict)
     terms: Mapping[str, tuple[FLOAT, FLOAT]] = field(default_factory=dict)
     patterns: Mapping[str, FLOAT] = field(default_factory=dict)
+    expected: Mapping[str, Expected] = field(default_factory=dict)
     odds: Mapping[str, float] = field(default_factory=dict)
     lost: FLOAT | None = None
 
@@ -82,6 +86,9 @@ class MethodSum:
             stored.write(group, "cause_effect", np.stack(held), slot)
             odds = [self.odds.get(c, 0.0) if m == method else 0.0 for c, _, m in patterns]
             stored.write(group, "cause_odds", np.array(odds), slot)
+            prior = [self.expected.get(c, SIZED) if m == method else SIZED for c, _, m in patterns]
+            moments = np.array([[each.mean, each.spread] for each in prior])
+            stored.write(group, "cause_amplitude_expected", moments, slot)
 
 
 def centred(mass: FLOAT) -> FLOAT:

@@ -4,14 +4,16 @@ Each cause that may be wrong leaves its own pattern over regions: another model 
 gravimetry where ice was thick, a gate correction that is missing moves the mass budget where snow
 falls between gate and grounding line, a mask that is too wide moves sums in proportion to what lies
 at its edge. The disagreements d of all regions, with covariance Σ, are held against the pattern s
-that one *plausible error* of a cause makes: d = a s + e, a ~ N(0, 1), e ~ N(0, Σ). Compared with
-no cause at all, the evidence for it is
+that one *plausible error* of a cause makes: d = a s + e, a ~ N(μ, τ²), e ~ N(0, Σ). An error of a
+size has μ = 0 and τ = 1; an alternative, which is right or is not, such as another model, has
+μ = 1 and a small τ: a tenth of the way to another model is no evidence for it. Compared with no
+cause at all, the evidence for it is
 
-    ln B = ½ g² / (1 + f) − ½ ln(1 + f),      f = sᵀΣ⁻¹s,  g = sᵀΣ⁻¹d,
+    ln B = ½ (τ² g² + 2 μ g − μ² f) / (1 + τ² f) − ½ ln(1 + τ² f),    f = sᵀΣ⁻¹s,  g = sᵀΣ⁻¹d,
 
-and its amplitude a = g / (1 + f) ± (1 + f)^−½ (both follow from the ratio of the two normal
-densities of d). The first term rewards a pattern that fits; the second is what a pattern pays for
-being free to fit. So a cause that could explain anything is not named first for it.
+and its amplitude a = (τ² g + μ) / (1 + τ² f) ± τ (1 + τ² f)^−½ (both follow from the ratio of the
+two normal densities of d). The last term is what a pattern pays for being free to fit. So a cause
+that could explain anything is not named first for it.
 """
 
 from collections.abc import Mapping
@@ -47,10 +49,32 @@ class Cause:
     explained: float
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What amplitude a cause would have, in plausible errors.
+
+    Attributes
+    ----------
+    mean, spread : float
+        μ and τ.
+    """
+
+    mean: float = 0.0
+    spread: float = 1.0
+
+
+SIZED = Expected()
+"""An error of some size, either way."""
+
+ALTERNATIVE = Expected(1.0, 0.25)
+"""Something else is right instead, or nearly so."""
+
+
 def causes(
     apart: NDArray[np.float64],
     covariance: NDArray[np.float64],
     patterns: Mapping[str, NDArray[np.float64]],
+    expected: Mapping[str, Expected] | None = None,
 ) -> list[Cause]:
     """Return the causes, the one with most evidence first.
 
@@ -63,6 +87,8 @@ def causes(
         for no cause.
     patterns : mapping of str to ndarray, shape (n,)
         What one plausible error of each cause would add to the differences [Gt yr⁻¹].
+    expected : mapping of str to Expected, optional
+        Of causes that are not :data:`SIZED`.
 
     Raises
     ------
@@ -88,7 +114,11 @@ def causes(
     except np.linalg.LinAlgError as error:
         msg = f"the covariance of {count} differences is not positive definite ({error})"
         raise EstimateError(msg) from error
-    found = [_cause(name, apart, factor, pattern) for name, pattern in patterns.items()]
+    prior = expected or {}
+    found = [
+        _cause(name, apart, factor, pattern, prior.get(name, SIZED))
+        for name, pattern in patterns.items()
+    ]
     return sorted(found, key=lambda cause: -cause.evidence)
 
 
@@ -97,17 +127,20 @@ def _cause(
     apart: NDArray[np.float64],
     factor: tuple[NDArray[np.float64], bool],
     pattern: NDArray[np.float64],
+    expected: Expected,
 ) -> Cause:
     if pattern.shape != apart.shape or not np.isfinite(pattern).all():
         msg = f"the pattern of {name!r} is {pattern.shape}; expected {apart.shape}, all finite"
         raise EstimateError(msg)
     solved = cho_solve(factor, pattern)
     norm, along = float(solved @ pattern), float(solved @ apart)
-    amplitude = along / (1.0 + norm)
+    mean, variance = expected.mean, expected.spread**2
+    widened = 1.0 + variance * norm
+    gained = variance * along**2 + 2.0 * mean * along - mean**2 * norm
     return Cause(
         name,
-        evidence=0.5 * along * amplitude - 0.5 * float(np.log1p(norm)),
-        amplitude=amplitude,
-        sigma=(1.0 + norm) ** -0.5,
+        evidence=0.5 * gained / widened - 0.5 * float(np.log1p(variance * norm)),
+        amplitude=(variance * along + mean) / widened,
+        sigma=expected.spread * widened**-0.5,
         explained=along**2 / norm if norm > 0.0 else 0.0,
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from pipelines.kernels.comparison.attribution import causes
+from pipelines.kernels.comparison.attribution import ALTERNATIVE, Expected, causes
 from pipelines.kernels.comparison.estimates import EstimateError
 
 RNG = np.random.default_rng(3)
@@ -37,6 +37,28 @@ def test_the_amplitude_is_that_of_a_regularised_fit():
     mean = np.average(grid, weights=weight)
     assert found.amplitude == pytest.approx(mean, abs=1e-6)
     assert found.sigma == pytest.approx(np.average((grid - mean) ** 2, weights=weight) ** 0.5)
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(1.0, 0.25), (1.0, 0.5), (-0.5, 2.0)])
+def test_the_evidence_of_an_expected_amplitude_is_the_ratio_of_the_densities(mean, spread):
+    apart = np.random.default_rng(35).normal(size=12)
+    expected = dict.fromkeys(PATTERNS, Expected(mean, spread))
+    for each in causes(apart, COVARIANCE, PATTERNS, expected):
+        pattern = PATTERNS[each.name]
+        wide = COVARIANCE + spread**2 * np.outer(pattern, pattern)
+        with_it = multivariate_normal(mean * pattern, wide)
+        without = multivariate_normal(cov=COVARIANCE)
+        assert each.evidence == pytest.approx(with_it.logpdf(apart) - without.logpdf(apart))
+
+
+def test_a_tenth_of_the_way_to_another_model_is_no_evidence_for_it():
+    pattern = PATTERNS["rebound"]
+    size = (1_400.0 / (pattern @ np.linalg.solve(COVARIANCE, pattern))) ** 0.5
+    large = {"model": size * pattern}  # so large that a tenth of it is 3.7 standard deviations
+    apart = 0.1 * large["model"]
+    assert causes(apart, COVARIANCE, large)[0].evidence > 3.0
+    assert causes(apart, COVARIANCE, large, {"model": ALTERNATIVE})[0].evidence < 0.0
+    assert causes(large["model"], COVARIANCE, large, {"model": ALTERNATIVE})[0].evidence > 3.0
 
 
 @pytest.mark.parametrize("name", PATTERNS)
