@@ -97,6 +97,7 @@ def execute(
 
 @pytest.mark.services
 @pytest.mark.long
+@pytest.mark.timeout(1200)  # a minute and a half alone on two cores
 def test_the_notebook_says_again_what_it_says(s3_environment: S3Store, tmp_path: Path) -> None:
     """Machines differ in later digits than are printed; `make notebook` keeps new numbers."""
     root = s3_environment.url("demo")
