@@ -18,13 +18,19 @@ function bar(layer, scene) {
   return canvas;
 }
 
+/** The colours at the ends are those of all that lies beyond; no deviation is below zero. */
+function beyond({ low, high }, value) {
+  if (value === high) return "\u2265 ";
+  return value === low && low !== 0 ? "\u2264 " : "";
+}
+
 function ticks(layer) {
   const place = placing(layer.scale);
   const made = element("div", { class: "ticks" });
   const values = ticksOf(layer.scale);
-  const tight = (n) => n > 0 && n < values.length - 1 && place(values.at(-1)) - place(values[n]) < 0.16;
+  const tight = (n) => n > 0 && n < values.length - 1 && place(values.at(-1)) - place(values[n]) < 0.2;
   for (const value of values.filter((_, n) => !tight(n) || values[n] === 0)) {
-    const tick = element("span", { text: said(value) });
+    const tick = element("span", { text: `${beyond(layer.scale, value)}${said(value)}` });
     tick.style.left = `${100 * place(value)}%`;
     made.append(tick);
   }
