@@ -220,7 +220,8 @@ class Page:
         """
         body = "\n".join(_section(each, level=2) for each in self.sections)
         above = f'<p class="above">{_inline(self.above)}</p>\n' if self.above else ""
-        head = f"<h1>{escape(self.title)}</h1>\n<p>{escape(self.subtitle)}</p>\n"
+        below = f"<p>{escape(self.subtitle)}</p>\n" if self.subtitle else ""
+        head = f"<h1>{escape(self.title)}</h1>\n{below}"
         if self.contents:
             skip = '<a class="skip" href="#content">Skip to the content</a>\n'
             top = f"{skip}<header>\n{above}{head}</header>\n{self._nav()}"

@@ -28,6 +28,7 @@ def report_command(outputs: tuple[str, ...], to: str, title: str) -> Answer:
     """
     from pipelines.report.build import build
     from pipelines.report.outputs import open_outputs
+    from pipelines.report.rounding import counted
 
     found = open_outputs(outputs)
     names = ", ".join(each.name for each in found)
@@ -35,10 +36,11 @@ def report_command(outputs: tuple[str, ...], to: str, title: str) -> Answer:
     made = build(found, to, title=title, say=lambda text: click.echo(text, err=True))
     for paragraph in made.summary:
         click.echo(f"\n{paragraph}")
-    told = ", ".join(f"{count} {level}s" for level, count in made.warnings.items())
+    told = ", ".join(counted(count, level) for level, count in made.warnings.items())
+    drawn, tables = counted(made.figures, "figure"), counted(made.tables, "table")
+    click.echo(f"\n{drawn}, {tables} of {counted(made.rows, 'row')}; {told}")
     size = made.bytes / 2**20
-    click.echo(f"\n{made.figures} figures, {made.tables} tables of {made.rows:,} rows; {told}")
-    click.echo(f"{made.files} files, {size:.1f} MiB, in {made.seconds:.0f} s")
+    click.echo(f"{counted(made.files, 'file')}, {size:.1f} MiB, in {made.seconds:.0f} s")
     for reason in made.left_out:
         click.echo(f"left out: {reason}")
     click.echo(f"open {made.page}")

@@ -18,7 +18,7 @@ from pipelines.report import methods, totals
 from pipelines.report.comparing import fine, pair_name
 from pipelines.report.material import KINDS, run_of
 from pipelines.report.reached import Reached
-from pipelines.report.rounding import SIGNIFICANT, rounded
+from pipelines.report.rounding import SIGNIFICANT, counted, rounded
 from pipelines.summary_page import Link, Notice, Sentence
 from pipelines.tables import summer_name
 
@@ -113,11 +113,12 @@ def _failed(of: Material) -> Iterator[Notice]:
         )  # fmt: skip
         total = reasons.total()
         for reason, count in reasons.most_common(MOST_REASONS):
-            keys = "1 key" if count == 1 else f"{count:,} keys"
+            keys = counted(count, "key")
             yield _said(PROBLEM, f"{of.label(output)}: {keys} of {len(held):,} failed: {reason}")
         more = total - sum(count for _, count in reasons.most_common(MOST_REASONS))
         if more:
-            yield _said(PROBLEM, f"{of.label(output)}: {more:,} more keys failed for other reasons")
+            keys = counted(more, "more key")
+            yield _said(PROBLEM, f"{of.label(output)}: {keys} failed for other reasons")
 
 
 def _other_versions(of: Material) -> Iterator[Notice]:
@@ -174,7 +175,8 @@ def _misclosures(of: Material) -> Iterator[Notice]:
     others = [each.row.region for _, each in beyond if each.row.region not in methods.GROUPS]
     if others:
         named = _named(totals.ordered(others), most=20)
-        yield _said(CAUTION, f"The methods disagree in {len(set(others))} more regions: {named}.")
+        more = counted(len(set(others)), "more region")
+        yield _said(CAUTION, f"The methods disagree in {more}: {named}.")
 
 
 def _months(of: Material) -> Iterator[Notice]:
@@ -247,8 +249,9 @@ def _coverage(of: Material) -> Iterator[Notice]:
         if none:
             named = _named(dict.fromkeys(row.region for row in none))
             worst = max(row.value for row in none)
+            cases = counted(len(none), "case")
             yield _said(CAUTION, f"{of.label(output)}: no velocity for more than "
-                        f"{LARGEST_GAP:.0%} of the flux of {named} in {len(none)} cases, "
+                        f"{LARGEST_GAP:.0%} of the flux of {named} in {cases}, "
                         f"{worst:.0%} at the most.")  # fmt: skip
 
 

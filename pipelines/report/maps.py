@@ -45,7 +45,7 @@ def pictures(of: Material, rates: Sequence[Rate]) -> Iterator[Picture]:
         yield from _basin_maps(of.basins, rates)
     for output in of.of("mass_budget"):
         group = of.groups.of(output)
-        if SPEED <= set(group) and stored.array(group, "speed").size:
+        if set(group) >= SPEED and stored.array(group, "speed").size:
             label = canvas.plain(of.label(output))
             yield from _speeds(of, output, label, outlines)
 

@@ -229,6 +229,16 @@ def damage_ends(rows: Sequence[Cited]) -> list[tuple[Cited, Cited]]:
     return ends
 
 
+def single_summers(of: Material) -> list[Cited]:
+    """Return the damage fraction of shelves that have one summer alone."""
+    found: dict[tuple[str, str], list[Cited]] = {}
+    for output in of.of("shelf_damage"):
+        for each in of.rows(output, "shelves"):
+            if each.row.quantity == "damage_fraction" and math.isfinite(each.row.value):
+                found.setdefault((output.name, each.row.region), []).append(each)
+    return [held[0] for held in found.values() if len(held) == 1]
+
+
 def said(name: str) -> str:
     """Return a name without what would end it in a note.
 

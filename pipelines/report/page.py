@@ -19,6 +19,7 @@ from pipelines.report import (
     totals,
 )
 from pipelines.report.material import KINDS, OWN
+from pipelines.report.rounding import counted
 from pipelines.report.summary import Facts
 from pipelines.summary_page import (
     WITH_IMAGES,
@@ -156,7 +157,8 @@ def facts(of: Material, rates: Sequence[Rate]) -> Facts:
     ]
     return Facts(
         methods.compared(of) or rates, methods.differences(of), methods.combined(of), _budget(of),
-        shelves, _causes(of, "cause_evidence"), _correlations(of), cautions.is_synthetic(of),
+        shelves, methods.single_summers(of), _causes(of, "cause_evidence"), _correlations(of),
+        cautions.is_synthetic(of),
     )  # fmt: skip
 
 
@@ -225,8 +227,7 @@ def _warnings(notices: Sequence[Notice]) -> Iterator[Part]:
         yield "Nothing failed, lacks or disagrees, as far as the products tell."
     yield from first
     if notes:
-        heading = "1 note of the runs" if len(notes) == 1 else f"{len(notes)} notes of the runs"
-        yield Folded(heading, tuple(notes[:MOST_NOTES]))
+        yield Folded(f"{counted(len(notes), 'note')} of the runs", tuple(notes[:MOST_NOTES]))
 
 
 def _above(map_page: str) -> Sentence | None:

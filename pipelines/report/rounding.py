@@ -44,6 +44,15 @@ def decimals(sigma: float, *, fine: bool = False) -> int:
     return 1 - exponent if fine or lead < 3.55 else -exponent
 
 
+def counted(number: int, name: str) -> str:
+    """Return how many there are of something.
+
+    >>> counted(1, "case"), counted(1200, "region")
+    ('1 case', '1,200 regions')
+    """
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def rounded(value: float, places: int, *, signed: bool = False) -> str:
     """Return a number to some decimals, halves away from zero, with a true minus.
 

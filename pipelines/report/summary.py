@@ -53,6 +53,8 @@ class Facts:
         Surface mass balance, discharge and sea level of the whole ice sheet.
     shelves : sequence of (first, last, change)
         Damage fractions of shelves and how they changed.
+    single : sequence of Cited
+        Damage fractions of shelves that have one summer alone.
     causes, dynamics : sequence of Cited
         Evidence for causes of disagreement, and lagged correlations.
     synthetic : bool
@@ -64,6 +66,7 @@ class Facts:
     combined: Sequence[Cited] = ()
     budget: Sequence[Cited] = ()
     shelves: Sequence[tuple[Cited, Cited, Cited]] = ()
+    single: Sequence[Cited] = ()
     causes: Sequence[Cited] = ()
     dynamics: Sequence[Cited] = ()
     synthetic: bool = False
@@ -311,8 +314,13 @@ def _shelves(facts: Facts) -> Iterator[list[Part]]:
                    else "a change of unknown uncertainty")  # fmt: skip
             yield [f"Damage of {name} went ", *ends, ", ",
                    Link(why, change.href), "."]  # fmt: skip
-    if len(ordered) > MOST_SHELVES:
-        yield [f"{len(ordered) - MOST_SHELVES} more shelves are in the tables."]
+    room = max(MOST_SHELVES - len(ordered), 0)
+    for each in facts.single[:room]:
+        name = each.row.region.replace("_", " ")
+        yield [f"Damage of {name} was ", _share(each), f" of its area in {_summer(each.row)}."]
+    more = len(ordered) + len(facts.single) - MOST_SHELVES
+    if more > 0:
+        yield [f"{more} more {'shelf is' if more == 1 else 'shelves are'} in the tables."]
 
 
 def _share(of: Cited) -> Link:

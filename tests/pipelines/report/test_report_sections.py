@@ -244,7 +244,7 @@ class TestComparison:
         west = "WAIS: the methods disagree, mass budget − gravimetry is 30.0 ± 5.8 Gt/yr, 5.1 "
         assert found == [
             f"{west}standard deviations.",
-            "The methods disagree in 1 more regions: 22.",
+            "The methods disagree in 1 more region: 22.",
         ]
 
     def test_curves_of_a_comparison_leave_the_months_out_that_lack(self, comparison: Path) -> None:
@@ -270,7 +270,7 @@ class TestWarnings:
         ]  # fmt: skip
         found = said(made.product(tmp_path / "b", "mass_budget",
                                   {"regions": rows, "coverage": holes}))  # fmt: skip
-        holey = "mass budget: no velocity for more than 5% of the flux of 7 in 1 cases, 31% at the"
+        holey = "mass budget: no velocity for more than 5% of the flux of 7 in 1 case, 31% at the"
         assert found == [
             ("problem", "mass budget: no balance of 3: snow."),
             ("caution", "mass budget: discharge is without dynamic volume change."),

@@ -255,3 +255,15 @@ def test_z_that_is_no_number_is_not_known() -> None:
     day = dt.date(2011, 1, 1)
     held = Row("c", "closure", "r", "AIS", day, day, 5.0, 0.0, "Gt yr-1", "z=<script>")
     assert math.isnan(methods.standardised(held))
+
+
+def test_shelves_beyond_a_few_are_counted() -> None:
+    def told(shelves: int, single: int) -> str:
+        lone = [shelf(0.1, 0.1, 0.02)[0]] * single
+        return text_of(Facts(shelves=[shelf(0.1, 0.11, 0.02)] * shelves, single=lone))
+
+    assert told(4, 0).count("Damage of Alder went") == 4
+    assert "in the tables" not in told(4, 0)
+    assert "2 more shelves are in the tables" in told(6, 0)
+    assert "1 more shelf is in the tables" in told(3, 2)
+    assert "Damage of Alder was (10.0 ± 2.0) % of its area in 2005/06." in told(0, 1)
