@@ -75,6 +75,7 @@ def test_it_serves_report_and_map_until_ctrl_c_and_ends_well(written, report):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_without_a_report_one_is_drawn_and_what_ends_a_job_ends_it(written):
     process, address = started(written.output("gravimetry"), "--port", "0")
     try:
