@@ -152,7 +152,8 @@ def _unlike(of: Material) -> Iterator[Notice]:
     periods = {label: each for label, each in days.items() if each is not None}
     if len(set(periods.values())) > 1:
         told = "; ".join(f"{label} {first} to {last}" for label, (first, last) in periods.items())
-        yield _said(CAUTION, f"The products are of different periods: {told}.")
+        end = "; the comparison brings them to one" if of.of("comparison") else ""
+        yield _said(CAUTION, f"The products are of different periods: {told}{end}.")
     sets = {of.label(output): str(run_of(output).get("regions", "")) for output in shown}
     if len(set(sets.values())) > 1:
         told = "; ".join(f"{label} {name}" for label, name in sets.items())
