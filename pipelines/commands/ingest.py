@@ -23,6 +23,10 @@ KINDS = (
 """What `stac.ingest` reads, written out so that help needs no reader; a test compares the two."""
 
 
+MOST_LINES = 20
+"""Sources of which a line is printed, unless there is something to say of more."""
+
+
 @click.command("ingest", epilog=f"Kinds: {', '.join(KINDS)}.")
 @click.argument("kind")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
@@ -64,7 +68,7 @@ def ingest_all(
     kind, sources, catalogue, collection
         See :func:`stac.ingest.ingest`.
     say : callable, optional
-        Called with a line per source.
+        Called with a line for each of the first sources, and each that is not as it should be.
 
     Returns
     -------
@@ -81,9 +85,16 @@ def ingest_all(
         for each in results:
             found.append(each)
             bar.advance()
-            if say is not None:
+            if say is not None and (len(found) <= MOST_LINES or _is_remarkable(each)):
                 say(_line(each))
+    hidden = sum(not _is_remarkable(each) for each in found[MOST_LINES:])
+    if say is not None and hidden:
+        say(f"… and {hidden} more, like these")
     return found
+
+
+def _is_remarkable(each: Ingested) -> bool:
+    return each.state == "failed" or bool(each.reason)
 
 
 def _line(each: Ingested) -> str:

@@ -22,10 +22,16 @@ WITHOUT_REGIONS = (
 )  # fmt: skip
 """Products without a table of basins of their own."""
 
+WHOLE = "mean"
+"""Name of the epoch that is all of a budget's."""
+
 MOST_NOTES = 20
 """Different notes of keys that are printed."""
 
-QUANTITIES = ("mass_rate", "mass_rate_buffered", "total_correction")
+QUANTITIES = (
+    "mass_rate", "mass_rate_buffered", "total_correction",
+    "surface_mass_balance", "discharge", "mass_balance",
+)  # fmt: skip
 """Quantities of the short table; the others are there too."""
 
 
@@ -115,7 +121,9 @@ def show_groups(rows: list[Row]) -> None:
     cells = [
         (row.region, row.quantity, f"{row.value:.1f}", f"± {row.uncertainty:.1f}", row.unit)
         for row in rows
-        if row.region in GROUPS and row.quantity in QUANTITIES
+        if row.region in GROUPS
+        and row.quantity in QUANTITIES
+        and row.told.get("epoch", WHOLE) == WHOLE
     ]
     if cells:
         header = ("region", "quantity", "value", "sigma", "unit")

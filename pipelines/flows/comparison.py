@@ -206,7 +206,7 @@ def _notes(found: ComparisonInputs, layout: arrays.Layout) -> Iterator[str]:
     for method in found.methods:
         how = "its own sums" if method.same_regions else "summed again over the common regions"
         if method.series is not None:
-            how = "as printed, on the mask that it was printed for"
+            how = "as printed, on the mask that it was printed for; `nunatak audit` checks it"
         covers = f"; it covers {method.first} to {method.last}"
         yield f"{method.name}: {how}{'' if method.is_aligned(found.ground) else covers}"
     if layout.shelves and dynamics.budget_of(found.methods) is None:

@@ -52,6 +52,9 @@ class TogetherJob:
                 _close(together.names, found, made, row)
                 self._combine(labels_of(group, "estimate"), together, found, kinds, made, row)
         said = self._explain(group, together, usable, made)
+        left = [name for name, told in zip(together.names, usable, strict=True) if not told.any()]
+        if left:
+            said += f"; not compared for want of years or rates: {', '.join(left)}"
         for name, values in {**made, "rate_covariance": together.covariance}.items():
             stored.write(group, name, values)
         return Receipt(key, "done", note=said)
