@@ -256,8 +256,8 @@ def _parts(parts: tuple[Part, ...], *, level: int) -> str:
     lines: list[str] = []
     for part in parts:
         if isinstance(part, Notice):
-            level = f"<strong>{escape(part.level.capitalize())}:</strong>"
-            entry = f'<li class="{escape(part.level)}">{level} {_inline(part.said)}</li>'
+            name = f"<strong>{escape(part.level.capitalize())}:</strong>"
+            entry = f'<li class="{escape(part.level)}">{name} {_inline(part.said)}</li>'
             if lines and lines[-1].startswith('<ul class="notices">'):
                 lines[-1] = lines[-1].removesuffix("</ul>") + f"{entry}\n</ul>"
             else:
