@@ -4,8 +4,11 @@ import csv
 import json
 import math
 import tempfile
+import threading
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -412,38 +415,77 @@ def test_words_out_of_files_are_words_and_never_markup(browser, tmp_path):
         browser.call("open")
 
 
-def test_a_page_in_a_bucket_shows_the_products_beside_it(browser, s3_environment, tmp_path):
-    """No server of ours: page and arrays come from the same store, by ranges."""
-    written = viewer_products.write(tmp_path)
-    client, bucket = s3_environment.client(), s3_environment.bucket
+@contextmanager
+def public_bucket(store, written, *, origin=None):
+    """Put products where anybody may read them, pages of another origin too if one is named."""
+    client, bucket = store.client(), store.bucket
     for name in viewer_products.WRITERS:
         folder = Path(written.output(name))
         for path in (each for each in folder.rglob("*") if each.is_file()):
             key = f"made/{name}/{path.relative_to(folder)}"
             client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
-    addresses = [s3_environment.url(f"made/{name}") for name in viewer_products.WRITERS]
-    viewer_scene.write(
-        outputs.open_outputs(addresses), s3_environment.url("made/report"),
-        locate=lambda output: f"../../{output.name}",
-    )  # fmt: skip
     allowed = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"],
                "Resource": [f"arn:aws:s3:::{bucket}/*"]}  # fmt: skip
     policy = {"Version": "2012-10-17", "Statement": [allowed]}
     client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    if origin:
+        rule = {"AllowedMethods": ["GET"], "AllowedOrigins": [origin], "AllowedHeaders": ["Range"]}
+        client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
     try:
-        url = f"{s3_environment.endpoint}/{bucket}/made/report/map/index.html"
-        browser.open(f"{url}#at={AT}")
-        x, y = middle(browser)
-        browser.call("mouse.move", x, y)
-        expected = viewer_products.rate(6, 2)
-        browser.wait(f"document.querySelector('#value b')?.dataset.value === '{expected:g}'")
-        browser.call("selectOption", "#left-layer", "shelf_damage/damage")
-        browser.wait("document.body.dataset.left.startsWith('shelf_damage/damage')")
-        assert any(each["range"] for each in browser.requests)
-        assert browser.errors == []
-        browser.call("open")
+        yield [store.url(f"made/{name}") for name in viewer_products.WRITERS]
     finally:
         client.delete_bucket_policy(Bucket=bucket)
+        if origin:
+            client.delete_bucket_cors(Bucket=bucket)
+
+
+def reads_arrays_and_pictures(browser, url):
+    """Read a cell, then the damage: chunks and ranges."""
+    browser.open(f"{url}#at={AT}")
+    browser.call("mouse.move", *middle(browser))
+    expected = viewer_products.rate(6, 2)
+    browser.wait(f"document.querySelector('#value b')?.dataset.value === '{expected:g}'")
+    browser.call("selectOption", "#left-layer", "shelf_damage/damage")
+    browser.wait("document.body.dataset.left.startsWith('shelf_damage/damage')")
+    assert any(each["range"] for each in browser.requests)
+
+
+def test_a_page_in_a_bucket_shows_the_products_beside_it(browser, s3_environment, tmp_path):
+    """No server of ours: page and arrays come from the same store."""
+    with public_bucket(s3_environment, viewer_products.write(tmp_path)) as addresses:
+        viewer_scene.write(
+            outputs.open_outputs(addresses), s3_environment.url("made/report"),
+            locate=lambda output: f"../../{output.name}",
+        )  # fmt: skip
+        base = f"{s3_environment.endpoint}/{s3_environment.bucket}"
+        reads_arrays_and_pictures(browser, f"{base}/made/report/map/index.html")
+        assert browser.errors == []
+        browser.call("open")
+
+
+def test_a_page_elsewhere_reads_a_bucket_that_admits_it(browser, s3_environment, tmp_path):
+    """The page's own policy admits the store's origin, the store's rules that of the page."""
+    page = tmp_path / "page"
+    handler = partial(_Quiet, directory=str(page))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        origin = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        written = viewer_products.write(tmp_path)
+        with public_bucket(s3_environment, written, origin=origin) as addresses:
+            base = f"{s3_environment.endpoint}/{s3_environment.bucket}/made"
+            viewer_scene.write(
+                outputs.open_outputs(addresses), str(page),
+                locate=lambda output: f"{base}/{output.name}",
+            )  # fmt: skip
+            reads_arrays_and_pictures(browser, f"{origin}/map/index.html")
+            assert browser.errors == []
+            browser.call("open")
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_a_page_opened_from_a_disk_says_what_to_do(browser, written, address):

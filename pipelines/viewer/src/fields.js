@@ -17,15 +17,22 @@ const kept = new Map();
 /** Objects of a product's plain copy; chunks that are known to be absent are not asked for. */
 function storeOf(url, piece) {
   const absent = new Set(piece.absent.map((key) => `/${piece.path}/${key}`));
+  const asked = async (key, options = {}, range = null) => {
+    if (absent.has(key)) return undefined;
+    const address = `${url}/product.zarr${key.split("/").map(encodeURIComponent).join("/")}`;
+    const headers = range ? { Range: range } : {};
+    const answer = await fetch(address, { signal: options.signal, headers });
+    if (answer.status === 404) return undefined;
+    if (!answer.ok) throw new Error(`${address} answered ${answer.status}`);
+    return new Uint8Array(await answer.arrayBuffer());
+  };
   return {
-    async get(key, options = {}) {
-      if (absent.has(key)) return undefined;
-      const address = `${url}/product.zarr${key.split("/").map(encodeURIComponent).join("/")}`;
-      const answer = await fetch(address, { signal: options.signal });
-      if (answer.status === 404) return undefined;
-      if (!answer.ok) throw new Error(`${address} answered ${answer.status}`);
-      return new Uint8Array(await answer.arrayBuffer());
-    },
+    get: asked,
+    // Chunks of a shard, and the index at its end.
+    getRange: (key, range, options) =>
+      asked(key, options, "suffixLength" in range
+        ? `bytes=-${range.suffixLength}`
+        : `bytes=${range.offset}-${range.offset + range.length - 1}`),
   };
 }
 

@@ -142,12 +142,12 @@ def _footprint() -> dict[str, object]:
 
 
 def _put(
-    group: zarr.Group, name: str, values, dims, *, chunks=None, fill=None, **attributes
+    group: zarr.Group, name: str, values, dims, *, chunks=None, shards=None, fill=None, **attributes
 ) -> None:
     values = np.asarray(values)
     fill = np.nan if fill is None and values.dtype.kind == "f" else fill or 0
     made = group.create_array(
-        name, shape=values.shape, chunks=chunks or values.shape, dtype=values.dtype,
+        name, shape=values.shape, chunks=chunks or values.shape, shards=shards, dtype=values.dtype,
         fill_value=fill, dimension_names=dims, attributes=attributes,
     )  # fmt: skip
     made[...] = values
@@ -215,8 +215,8 @@ def mass_budget(folder: Path, polygons: dict[str, pystac.Item]) -> None:
             [[speed(year, row, column) for column in range(COLUMNS)] for row in range(ROWS)]
             for year in range(len(YEARS))
         ]
-        _put(group, "speed", np.array(cells, "f4"), ("year", "y", "x"), chunks=(1, ROWS, COLUMNS),
-             units="m yr-1")  # fmt: skip
+        _put(group, "speed", np.array(cells, "f4"), ("year", "y", "x"), chunks=(1, 5, 5),
+             shards=(1, ROWS, COLUMNS), units="m yr-1")  # fmt: skip
         _put(group, "year", np.arange(len(YEARS), dtype="i4"), ("year",),
              flag_values=[0, 1, 2], flag_meanings=" ".join(YEARS))  # fmt: skip
 
