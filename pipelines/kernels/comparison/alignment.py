@@ -57,12 +57,12 @@ def interval_weights(
     --------
     >>> days = np.array(["2011-01-01", "2012-01-01", "2013-01-01", "2014-01-01"], "datetime64[D]")
     >>> interval_weights(days[:-1], days[1:], days[[0, -1]], reading="trend").round(3)
-    array([0.259, 0.482, 0.26 ])
+    array([0.259, 0.482, 0.259])
     """
     if reading not in READINGS:
         msg = f"found the reading {reading!r}, expected one of {', '.join(READINGS)}"
         raise AlignmentError(msg)
-    first, after = (np.datetime64(day, "D") for day in period)
+    first, after = (day.astype("datetime64[D]") for day in period)
     if not (first < after and (start < end).all()):
         msg = f"found a period {first} to {after} or an interval that ends before it begins"
         raise AlignmentError(msg)
@@ -105,7 +105,7 @@ def nearest_intervals(
     if not len(start) or (start[1:] < end[:-1]).any():
         msg = f"found {len(start)} intervals; expected one at least, in order, none overlapping"
         raise AlignmentError(msg)
-    first, after = (np.datetime64(day, "D") for day in period)
+    first, after = (day.astype("datetime64[D]") for day in period)
     middle = end[:-1] + (start[1:] - end[:-1]) // 2
     lower = np.concatenate([[min(first, start[0])], middle])
     upper = np.concatenate([middle, [max(after, end[-1])]])
