@@ -22,6 +22,7 @@ from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.elevation_files import AltimetryFiles, write_altimetry
 from pipelines.worlds.gravity_files import WrittenGravity, write_gravity
 from stac.ingest import ingest
+from tests.fixtures import comparison
 
 from . import budget_world
 
@@ -310,6 +311,22 @@ def products(
         ):
             outcome = plan_of(document, folder).execute(client.scheduler.address)
             assert (outcome.failed, outcome.left) == (0, 0), outcome.failures
+    return done
+
+
+@pytest.fixture(scope="session")
+def common(
+    products: Products,
+    budget: budget_world.BudgetWorld,
+    written: WrittenGravity,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> comparison.Common:
+    """What a comparison reads: the three products, a finished mass budget, polygons, damage."""
+    done = comparison.Common(tmp_path_factory.mktemp("common"), products.folder)
+    comparison.catalogued(done.folder, *written.basins, *written.grounded, *written.gia)
+    comparison.write_shelf_damage(done.folder / "shelf_damage")
+    outcome = plan_of(budget.document("mass_budget"), done.folder).execute(None)
+    assert (outcome.failed, outcome.left) == (0, 0), outcome.failures
     return done
 
 
