@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -47,10 +48,13 @@ class TogetherJob:
         usable = together.usable(self.choices.least_covered)
         kinds = dict(zip(together.names, self.kinds, strict=True))
         for row in range(usable.shape[1]):
-            found = together.estimates(row, np.flatnonzero(usable[:, row]))
-            if found is not None:
-                _close(together.names, found, made, row)
-                self._combine(labels_of(group, "estimate"), together, found, kinds, made, row)
+            told = [name for name, there in zip(together.names, usable[:, row], strict=True)
+                    if there]  # fmt: skip
+            _close(together, told, made, row)
+            kept = [name for name in self.combined if name in told]
+            if kept:
+                found = together.estimates(row, kept)
+                _combine(labels_of(group, "estimate"), together.names, found, kinds, made, row)
         said = self._explain(group, together, usable, made)
         left = [name for name, told in zip(together.names, usable, strict=True) if not told.any()]
         if left:
@@ -58,37 +62,6 @@ class TogetherJob:
         for name, values in {**made, "rate_covariance": together.covariance}.items():
             stored.write(group, name, values)
         return Receipt(key, "done", note=said)
-
-    def _combine(
-        self,
-        estimates: tuple[str, ...],
-        together: Together,
-        found: Estimates,
-        kinds: dict[str, str],
-        made: dict[str, FLOAT],
-        row: int,
-    ) -> None:
-        """Fill in what the methods that are combined say together, and without each in turn."""
-        kept = [name for name in self.combined if name in found.names]
-        if not kept:
-            return
-        chosen = found.of(kept)
-        told = {
-            "generalised_least_squares": combining.generalised_mean(chosen),
-            "imbie": combining.imbie_mean(chosen, kinds),
-        }
-        if len(kept) > 1:
-            left = combining.leave_one_out(chosen)
-            told |= {f"without:{name}": mean for name, (mean, _) in left.items()}
-        for name, each in told.items():
-            at = estimates.index(name), row
-            made["combined"][at] = KG_PER_GT * each.value
-            made["combined_sigma"][at] = KG_PER_GT * each.sigma
-            made["combined_chi_square"][at] = each.chi_square
-            made["combined_freedom"][at] = each.freedom
-            members = [member for member in kept if name != f"without:{member}"]
-            for member, weight in zip(members, each.weights, strict=True):
-                made["combined_weight"][at[0], together.names.index(member), row] = weight
 
     def _explain(
         self,
@@ -115,8 +88,7 @@ class TogetherJob:
             apart = together.disagreements(members, rows)
             found = attribution.causes(*apart, patterns, _expected(group, labels, moved))
         except EstimateError as error:
-            msg = f"causes: {error}"
-            raise KeyFailed(msg) from error
+            return f"no cause is asked about: {error}"
         odds = stored.read(group, "cause_odds")
         for each in found:
             slot = labels.index(each.name)
@@ -133,11 +105,41 @@ class TogetherJob:
         return f"likeliest cause: {first.name}, ln B {first.evidence:.1f}"
 
 
-def _close(names: tuple[str, ...], found: Estimates, made: dict[str, FLOAT], row: int) -> None:
-    """Fill in the differences of every two methods."""
-    for number, (one, other) in enumerate(combinations(names, 2)):
-        if one in found.names and other in found.names:
-            apart = combining.difference(found, one, other)
+def _combine(
+    estimates: tuple[str, ...],
+    methods: tuple[str, ...],
+    found: Estimates,
+    kinds: dict[str, str],
+    made: dict[str, FLOAT],
+    row: int,
+) -> None:
+    """Fill in what the methods that are combined say together, and without each in turn."""
+    told = {
+        "generalised_least_squares": combining.generalised_mean(found),
+        "imbie": combining.imbie_mean(found, kinds),
+    }
+    if len(found.names) > 1:
+        left = combining.leave_one_out(found)
+        told |= {f"without:{name}": mean for name, (mean, _) in left.items()}
+    for name, each in told.items():
+        at = estimates.index(name), row
+        made["combined"][at] = KG_PER_GT * each.value
+        made["combined_sigma"][at] = KG_PER_GT * each.sigma
+        made["combined_chi_square"][at] = each.chi_square
+        made["combined_freedom"][at] = each.freedom
+        members = [member for member in found.names if name != f"without:{member}"]
+        for member, weight in zip(members, each.weights, strict=True):
+            made["combined_weight"][at[0], methods.index(member), row] = weight
+
+
+def _close(together: Together, told: list[str], made: dict[str, FLOAT], row: int) -> None:
+    """Fill in the differences of every two methods.
+
+    Two at a time: a cause that two methods share need not fit a third, which leans on one of them.
+    """
+    for number, (one, other) in enumerate(combinations(together.names, 2)):
+        if one in told and other in told:
+            apart = combining.difference(together.estimates(row, [one, other]), one, other)
             made["closure"][number, row] = KG_PER_GT * apart.value
             made["closure_sigma"][number, row] = KG_PER_GT * apart.sigma
 
@@ -154,8 +156,10 @@ class Together:
         [kg yr⁻¹].
     own : ndarray, shape (method, row, row)
         Covariance of each method between rows [kg² yr⁻²].
-    crossed : ndarray, shape (method, method, row, row)
-        Covariance between two methods [kg² yr⁻²].
+    known : ndarray, shape (method, method, row, row)
+        Covariance of two methods, one of which leans on the other [kg² yr⁻²].
+    shares : ndarray, shape (method, method)
+        Correlation of two methods by the causes that the run file says they share [1].
     covered : ndarray, shape (method, row)
         Share of the period [1].
     """
@@ -163,26 +167,34 @@ class Together:
     names: tuple[str, ...]
     rate: FLOAT
     own: FLOAT
-    crossed: FLOAT
+    known: FLOAT
+    shares: FLOAT
     covered: FLOAT
 
     @classmethod
     def read(cls, group: zarr.Group, shared: tuple[Share, ...]) -> Together:
         """Return what the sums of the methods have written."""
+        names = labels_of(group, "method")
+        known = np.nan_to_num(stored.read(group, "mass_rate_shared"))
         return cls(
-            labels_of(group, "method"),
+            names,
             stored.read(group, "mass_rate"),
             stored.read(group, "mass_rate_covariance"),
-            between_methods(group, shared),
+            known + np.transpose(known, (1, 0, 3, 2)),
+            shared_correlation(names, shared),
             stored.read(group, "covered"),
         )
 
     @property
     def covariance(self) -> FLOAT:
         """Covariance between methods at each row, (row, method, method) [kg² yr⁻²]."""
-        found: FLOAT = np.einsum("mnrr->rmn", self.crossed).copy()
+        variance = np.einsum("mrr->rm", self.own)
+        sigma = np.sqrt(np.nan_to_num(variance))
+        found: FLOAT = np.einsum("mnrr->rmn", self.known) + self.shares * (
+            sigma[:, :, None] * sigma[:, None, :]
+        )
         each = np.arange(len(self.names))
-        found[:, each, each] = np.einsum("mrr->rm", self.own)
+        found[:, each, each] = variance
         return found
 
     def usable(self, least_covered: float) -> NDArray[np.bool_]:
@@ -191,15 +203,13 @@ class Together:
         known = np.isfinite(self.rate) & np.isfinite(variance) & (variance > 0.0)
         return np.asarray(known & (self.covered >= least_covered))
 
-    def estimates(self, row: int, chosen: NDArray[np.int64]) -> Estimates | None:
-        """Return what some methods say of a row [Gt yr⁻¹]; None where none says anything."""
-        if not len(chosen):
-            return None
-        names = tuple(self.names[i] for i in chosen)
+    def estimates(self, row: int, names: Sequence[str]) -> Estimates:
+        """Return what some methods say of a row [Gt yr⁻¹]."""
+        chosen = [self.names.index(name) for name in names]
         rate = self.rate[chosen, row] / KG_PER_GT
         covariance = self.covariance[row][np.ix_(chosen, chosen)] / KG_PER_GT**2
         try:
-            return Estimates(names, rate, covariance)
+            return Estimates(tuple(names), rate, covariance)
         except EstimateError as error:
             msg = f"{', '.join(names)}: {error}; lower the shares of comparison.shared"
             raise KeyFailed(msg) from error
@@ -216,30 +226,37 @@ class Together:
         """Return the covariance of two methods' distances from the first, (row, row)."""
 
         def of(one: int, other: int) -> FLOAT:
-            held = self.own[one] if one == other else self.crossed[one, other]
-            return np.asarray(held[np.ix_(rows, rows)])
+            at = np.ix_(rows, rows)
+            if one == other:
+                return np.asarray(self.own[one][at])
+            both = _root(self.own[one][at]) @ _root(self.own[other][at])
+            return np.asarray(self.known[one, other][at] + self.shares[one, other] * both)
 
         return np.asarray(of(m, n) - of(m, first) - of(first, n) + of(first, first))
 
 
-def between_methods(group: zarr.Group, shared: tuple[Share, ...]) -> FLOAT:
-    """Return the covariance between methods, (method, method, row, row) [kg² yr⁻²].
+def _root(covariance: FLOAT) -> FLOAT:
+    """Return the symmetric root of a covariance.
 
-    What one leans on is known by members; other shared causes are those of the run file, which are
-    taken as independent between regions. Nothing stands where a method meets itself.
+    Two methods that share a part of their errors share it over regions as each of them errs:
+    with roots R₁ and R₂, the covariance s R₁ R₂ᵀ is one for every s up to 1.
     """
-    names = labels_of(group, "method")
-    known = np.nan_to_num(stored.read(group, "mass_rate_shared"))
-    crossed = known + np.transpose(known, (1, 0, 3, 2))
-    variance = np.einsum("mrr->mr", stored.read(group, "mass_rate_covariance"))
-    sigma, rows = np.sqrt(np.nan_to_num(variance)), np.arange(variance.shape[1])
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+
+
+def shared_correlation(names: tuple[str, ...], shared: tuple[Share, ...]) -> FLOAT:
+    """Return the correlation of every two methods by causes of a run file, (method, method) [1].
+
+    Nothing stands where a method meets itself.
+    """
+    found = np.zeros((len(names), len(names)))
     for cause in shared:
-        for one, part in zip(cause.methods, cause.shares, strict=True):
-            for other, part_2 in zip(cause.methods, cause.shares, strict=True):
-                if one != other:
-                    i, j = names.index(one), names.index(other)
-                    crossed[i, j, rows, rows] += part * part_2 * sigma[i] * sigma[j]
-    return np.asarray(crossed)
+        parts = np.zeros(len(names))
+        parts[[names.index(name) for name in cause.methods]] = cause.shares
+        found += np.outer(parts, parts)
+    np.fill_diagonal(found, 0.0)
+    return found
 
 
 def _expected(
