@@ -32,11 +32,20 @@ def show_comparison(plan: Plan) -> None:
     for row in open_pairs:
         click.echo(f"  open    {row.region}: {row.told['between']} {row.value:+.1f} "
                    f"± {row.uncertainty:.1f}")  # fmt: skip
-    for row in rows_of(plan.output, "causes")[:MOST_CAUSES]:
-        if row.quantity == "cause_evidence" and row.value > 0.0:
-            told = row.told
-            click.echo(f"  cause   {told['cause']} of {told['method']}: ln B {row.value:.1f}, "
-                       f"{told['amplitude']} plausible errors")  # fmt: skip
+    _show_causes(rows_of(plan.output, "causes"))
+
+
+def _show_causes(rows: list[Row]) -> None:
+    """Print the likeliest causes of the disagreements, and what chance may give."""
+    from pipelines.kernels.comparison.attribution import BY_CHANCE
+
+    found = [row for row in rows if row.quantity == "cause_evidence" and row.value > 0.0]
+    if found:
+        click.echo(f"likeliest causes of differences (chance gave ln B up to {BY_CHANCE:g}):")
+    for row in found[:MOST_CAUSES]:
+        told = row.told
+        click.echo(f"  {told['cause']} of {told['method']}: ln B {row.value:.1f}, "
+                   f"{told['amplitude']} plausible errors")  # fmt: skip
 
 
 def rows_of(output: str, table: str) -> list[Row]:

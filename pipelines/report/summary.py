@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pipelines.kernels.comparison.attribution import BY_CHANCE
 from pipelines.report import methods
 from pipelines.report.material import KINDS
 from pipelines.report.methods import Rate
@@ -32,8 +33,6 @@ GT = "\N{NO-BREAK SPACE}Gt/yr"
 MOST_SHELVES = 4
 """Shelves that have a sentence of their own."""
 MOST_DISAGREEMENTS = 3
-STRONG = 3.0
-"""ln B from which evidence for a cause is called strong (Kass and Raftery, 1995)."""
 CHANCE = 0.05
 """Probability below which a correlation is not left to chance."""
 
@@ -291,10 +290,10 @@ def _cause(facts: Facts) -> Iterator[list[Part]]:
     best = max(found, key=lambda each: each.row.value)
     told = best.row.told
     name = f"{told.get('cause', 'unnamed')} of {told.get('method', 'a method')}"
-    if best.row.value >= STRONG:
+    if best.row.value > BY_CHANCE:
         said = f"Of the causes tried, {name} is the most evident for what the methods disagree on"
     else:
-        said = f"No cause tried stands out for what the methods disagree on; the first is {name}"
+        said = f"No cause tried stands out where the methods differ; the likeliest is {name}"
     yield [f"{said} (ln B ", Link(rounded(best.row.value, 1), best.href), ")."]
 
 

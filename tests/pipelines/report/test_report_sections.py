@@ -136,7 +136,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
             each.period_end, each.value, 3.0, "Gt", "method=gravimetry") for each in months[0]
     ]  # fmt: skip
     causes = [
-        one("cause_evidence", "all", 4.2, NAN, "cause=gia:ice6g-d;method=gravimetry;amplitude=1.1",
+        one("cause_evidence", "all", 42.0, NAN, "cause=gia:ice6g-d;method=gravimetry;amplitude=1.1",
             unit="1"),
         one("cause_evidence", "all", -0.4, NAN, "cause=mask;method=altimetry", unit="1"),
     ]  # fmt: skip
