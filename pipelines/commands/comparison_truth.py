@@ -30,7 +30,8 @@ def compare(true: Mapping[str, float], output: str) -> list[dict[str, Any]]:
     rows = comparison_reporting.rows_of(output, "comparison")
     header, lines = comparison_reporting.by_method(rows, tuple(true))
     click.echo("On common ground [Gt/yr]: gravimetry with what it does not see, by altimetry;")
-    click.echo("the budget with the snow of the very months; all of them together:")
+    click.echo("the budget with the snow of the very months, whose weather the truth has not;")
+    click.echo("all of them together:")
     told = [(name, f"{true[name]:.1f}", *cells) for name, *cells in lines]
     columns.show(("region", "truth", *header[1:]), told, numbers=("truth", *header[1:]))
     return [

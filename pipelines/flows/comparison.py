@@ -79,14 +79,16 @@ def plan(run: Run) -> Plan:
         template=functools.partial(arrays.create, layout=layout),
         tell=functools.partial(results.tell, run=run, found=found, layout=layout),
         bytes_to_write=layout.bytes(),
-        notes=tuple(_notes(found, layout)),
+        notes=tuple(_notes(run, found, layout)),
     )
 
 
 def layout_of(run: Run, found: ComparisonInputs) -> arrays.Layout:
     """Return what the arrays of a comparison follow from."""
     first, last = (np.datetime64(day, "M") for day in run.period)
-    shelves = dynamics.resolve(found.damage, found.ground, found.shelves, run.choices.dynamics)
+    shelves = dynamics.resolve(
+        found.damage, found.ground, found.shelves, run.choices.dynamics, found.methods
+    )
     return arrays.Layout(
         methods=tuple(each.name for each in found.methods),
         rows=found.rows,
@@ -201,7 +203,7 @@ def _seconds(method: Method) -> float:
     return 5.0 if method.same_regions or method.series is not None else 8.0 * KERNEL_SECONDS
 
 
-def _notes(found: ComparisonInputs, layout: arrays.Layout) -> Iterator[str]:
+def _notes(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> Iterator[str]:
     yield f"methods: {', '.join(layout.methods)}; combined: {', '.join(layout.combined)}"
     for method in found.methods:
         how = "its own sums" if method.same_regions else "summed again over the common regions"
@@ -209,5 +211,13 @@ def _notes(found: ComparisonInputs, layout: arrays.Layout) -> Iterator[str]:
             how = "as printed, on the mask that it was printed for; `nunatak audit` checks it"
         covers = f"; it covers {method.first} to {method.last}"
         yield f"{method.name}: {how}{'' if method.is_aligned(found.ground) else covers}"
+    for kind in ("gravimetry", "altimetry", "mass_budget"):
+        alike = [each.name for each in found.methods if each.kind == kind]
+        named = {name for cause in run.choices.shared for name in cause.methods}
+        if len(alike) > 1 and not named.issuperset(alike):
+            yield (
+                f"{' and '.join(alike)} are all {kind} and count as independent; say what they "
+                "share in comparison.shared, or combine one of them (comparison.combine)"
+            )
     if layout.shelves and dynamics.budget_of(found.methods) is None:
         yield "no mass budget is named, so damage has no discharge beside it"

@@ -79,13 +79,14 @@ class Layout:
 
 
 def arrays(layout: Layout) -> list[Array]:
-    """Return every array that keys of work fill."""
-    return [
+    """Return every array that keys of work fill; one method has no pairs, and no array of them."""
+    wanted = [
         *_by_method(layout),
         *_together(layout),
         *_mask(layout),
         *comparison_dynamics.arrays(layout.shelves, layout.longest_lag),
     ]
+    return [array for array in wanted if 0 not in array.shape]
 
 
 def _mask(layout: Layout) -> list[Array]:
@@ -116,6 +117,9 @@ def _by_method(layout: Layout) -> list[Array]:
               "covariance of a method's rates and those of one that it leans on"),
         array("mass_rate_lost", ("row",), (r,), FLUX,
               "part of the rate that the method did not see itself"),
+        array("mass_rate_alone", ("row",), (r,), FLUX,
+              "rate without what the method takes from another"),
+        array("mass_rate_alone_sigma", ("row",), (r,), FLUX, "one standard deviation of it"),
         array("covered", ("row",), (r,), "1", "share of the period that a method covers"),
         array("mass", ("row", "month"), (r, t), MASS, "mass beside its mean over the period"),
         array("mass_sigma", ("row", "month"), (r, t), MASS, "one standard deviation of it"),

@@ -336,7 +336,7 @@ def _patterns(
     patterns = {"gate_correction": gate, "surface_mass_balance": size * fallen}
     balance = _told(product, "replaced", weights, places)[2][:, 0]
     for name, chosen in _choices(product).items():
-        patterns[name] = balance[chosen].mean(axis=0) - balance.mean(axis=0)
+        patterns[name] = balance.mean(axis=0) - balance[chosen].mean(axis=0)
     if "mask_area" in group:
         known = (area > 0.0) & (below != 0.0)
         rate = np.where(known, below / np.where(known, area, 1.0), inland)

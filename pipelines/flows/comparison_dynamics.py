@@ -20,6 +20,7 @@ from pipelines.kernels.comparison.lagged_correlation import (
     Pair,
     SeriesError,
     lagged_correlations,
+    persistence,
 )
 from pipelines.kernels.constants import KG_PER_GT
 
@@ -64,6 +65,7 @@ def resolve(
     ground: Ground,
     shelves: Source | None,
     choices: Dynamics,
+    methods: Sequence[Method] = (),
 ) -> tuple[DamageOf, ...]:
     """Return every shelf of the finished maps with the basins behind it.
 
@@ -75,7 +77,11 @@ def resolve(
     """
     found = []
     stated = {each.shelf.lower(): each.regions for each in choices.behind}
-    near = _near(ground, shelves, 1_000.0 * choices.reach_km) if shelves is not None else {}
+    budget = next((each for each in methods if each.kind == "mass_budget"), None)
+    # Basins near a shelf are those of the comparison: a budget of others must be told its own.
+    is_told = shelves is not None and (budget is None or budget.same_regions)
+    near = _near(ground, shelves, 1_000.0 * choices.reach_km) if shelves and is_told else {}
+    known = labels_of(budget.product.open(), "row") if budget and budget.source else ()
     for product in damage:
         for name, rows in _fractions(product).items():
             behind = stated.get(name.lower(), near.get(name.lower()))
@@ -86,13 +92,30 @@ def resolve(
                     f" or say comparison.dynamics.behind: [{{shelf: {name}, regions: [...]}}]"
                 )
                 raise InputError(msg)
+            _require_known(name, behind, known)
             rows.sort(key=_summer)
             found.append(DamageOf(
                 name, tuple(behind), tuple(_summer(row) for row in rows),
                 tuple(row.value for row in rows), tuple(row.uncertainty for row in rows),
             ))  # fmt: skip
+    _require_once(found, list(stated) if damage else [])
+    return tuple(found)
+
+
+def _require_known(shelf: str, behind: Sequence[str], known: Sequence[str]) -> None:
+    absent = [each for each in behind if known and each not in known]
+    if absent:
+        msg = (
+            f"comparison.dynamics: the mass budget has no region {', '.join(absent)} behind {shelf}"
+            f"; it has {', '.join(known[:30])}"
+        )
+        raise InputError(msg)
+
+
+def _require_once(found: Sequence[DamageOf], stated: Sequence[str]) -> None:
+    """Refuse shelves that several products map, and basins of shelves that none does."""
     names = [each.shelf.lower() for each in found]
-    if unknown := [name for name in stated if damage and name not in names]:
+    if unknown := [name for name in stated if name not in names]:
         msg = (
             f"comparison.dynamics.behind: no shelf {', '.join(unknown)} is mapped; there is "
             f"{', '.join(names)}"
@@ -101,7 +124,6 @@ def resolve(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         msg = f"inputs.shelf_damage: several products map {', '.join(twice)}; name one of each"
         raise InputError(msg)
-    return tuple(found)
 
 
 def _fractions(product: Finished) -> dict[str, list[tables.Row]]:
@@ -196,9 +218,9 @@ class DynamicsJob:
                          held["discharge_behind"][number])
             for number, shelf in enumerate(self.shelves)
         }  # fmt: skip
-        enough = {n: pair for n, pair in pairs.items() if _common(pair) >= LEAST_YEARS}
+        enough = {n: pair for n, pair in pairs.items() if _can_follow(pair)}
         if not enough:
-            return f"no shelf has {LEAST_YEARS} years with both; nothing is correlated"
+            return f"no shelf has {LEAST_YEARS} years of both that vary; nothing is correlated"
         lag = min(self.choices.longest_lag, len(span(self.shelves)) - LEAST_YEARS)
         try:
             found = lagged_correlations(
@@ -224,8 +246,14 @@ _SERIES = (
 )  # fmt: skip
 
 
-def _common(pair: Pair) -> int:
-    return int((np.isfinite(pair.leader) & np.isfinite(pair.follower)).sum())
+def _can_follow(pair: Pair) -> bool:
+    """Whether a pair has years enough, and both of its series vary."""
+    common = int((np.isfinite(pair.leader) & np.isfinite(pair.follower)).sum())
+    try:
+        return common >= LEAST_YEARS and bool(persistence(pair.leader) + persistence(pair.follower)
+                                              >= 0.0)  # fmt: skip
+    except SeriesError:
+        return False
 
 
 def discharge_behind(

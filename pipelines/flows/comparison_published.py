@@ -48,7 +48,7 @@ class PublishedJob:
         months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
         rate, sigma = KG_PER_GT * rate, KG_PER_GT * sigma
         MethodSum(
-            rate, np.diag(sigma**2), float(covered.max()), *straight(rate, sigma, months)
+            rate, np.diag(sigma**2), covered, *straight(rate, sigma, months)
         ).write(group, self.method.name)  # fmt: skip
         return Receipt(key, "done", note="on the mask that it was printed for")
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
-from pipelines.flows import spectra
-from pipelines.flows.comparison_masks import MASK_DEGREE, row_kernels
+from pipelines.flows import regions, spectra
+from pipelines.flows.comparison_masks import MASK_DEGREE, row_kernels, row_matrix
 from pipelines.flows.comparison_sums import (
     MethodSum,
     centred,
@@ -48,7 +48,7 @@ class GravimetryJob:
 
     A field that ends at degree 60 shows part of a basin's mass beside it. What altimetry says of
     the same ice, summed whole and summed as gravimetry would see it, tells how much (record 0045);
-    without altimetry the field's own loss is taken as an error.
+    without altimetry what lies in the ocean buffer is taken as an error.
     """
 
     method: Method
@@ -73,19 +73,23 @@ class GravimetryJob:
             covariance = covariance + ensembles.factor_covariance(sums[1:])
         patterns = self._patterns(product, group, observed, gia)
         lost, spread, shared = self._lost(kernels, rate)
+        own = _leakage_alone(self.method, self.ground, kernels, rate)
+        alone = rate, np.sqrt(np.diag(covariance) + (own**2).sum(axis=0))
         mass, sigma = self._months(product, observed, gia.mean(axis=0), group)
+        unseen = straight(lost, np.sqrt(np.diag(spread)), months_in(group))
+        mass, sigma = centred(mass + unseen[0]), np.hypot(sigma, unseen[1])
+        covered = covered_share(*period_of(self.method), self.ground.period)
         MethodSum(
-            rate + lost, covariance + spread, covered_share(*period_of(self.method),
-            self.ground.period), mass, sigma, shared=shared, patterns=patterns, lost=lost,
-            expected=_alternatives(product, patterns),
+            rate + lost, covariance + spread, covered, mass, sigma, shared=shared,
+            patterns=patterns, lost=lost, alone=alone, expected=_alternatives(product, patterns),
         ).write(group, self.method.name)  # fmt: skip
         return Receipt(key, "done", note=note)
 
     def _lost(self, kernels: FLOAT, rate: FLOAT) -> tuple[FLOAT, FLOAT, dict[str, FLOAT]]:
         """Return what gravimetry does not see of each row, its spread, and what is shared."""
         if self.altimetry is None:
-            own = _own_loss(self.method, kernels, rate)
-            return np.zeros_like(rate), np.outer(own, own), {}
+            own = _leakage_alone(self.method, self.ground, kernels, rate)
+            return np.zeros_like(rate), own.T @ own, {}
         lost, whole = leakage_members(self.method, self.altimetry, self.ground, kernels)
         weight = np.full(len(lost), 1.0 / len(lost))
         shared = {self.altimetry.name: cross_covariance(lost, whole, weight)}
@@ -146,7 +150,8 @@ class GravimetryJob:
         if len(models) == 1:
             patterns[f"gia:{models[0]}"] = -self.gia_share * used
         for source in self.gia:
-            patterns[f"gia:{source.id}"] = _gia_sums(source, observed) - used
+            if source.id not in models:
+                patterns[f"gia:{source.id}"] = _gia_sums(source, observed) - used
         if "mask_kernel" in group:
             patterns["mask"] = _masked(read_ensemble(product)[0], group)
         return patterns
@@ -182,12 +187,22 @@ def leakage_members(
     return mixing @ (whole - seen), mixing @ whole
 
 
-def _own_loss(method: Method, kernels: FLOAT, rate: FLOAT) -> FLOAT:
-    """Return what gravimetry loses of what it has seen itself, when it is seen once more."""
-    mean, _ = read_ensemble(method.product.open())
+def _leakage_alone(method: Method, ground: Ground, kernels: FLOAT, rate: FLOAT) -> FLOAT:
+    """Return what gravimetry may have lost of each row, by what its own field shows (2, row).
+
+    First what it loses of what it has seen when it is seen once more, which is little; then what
+    lies in its ocean buffer, by the rate of each region: mass that left some region.
+    """
+    product = method.product.open()
+    mean, _ = read_ensemble(product)
     degree = _degree(method)
     again = basins.region_sums(harmonics.truncate(mean, degree), _seen(method, kernels, degree))
-    return np.asarray(rate - again)
+    own, names = stored.read(product, "region_mass_rate"), labels_of(product, "region")
+    groups = (*regions.GROUPS, regions.ALL, regions.BUFFERED)
+    polygons = [number for number, name in enumerate(names) if name not in groups]
+    buffered, whole = (own[names.index(name)] for name in (regions.BUFFERED, regions.ALL))
+    share = np.abs(rate[: len(ground.polygons())]) / np.abs(own[polygons]).sum()
+    return np.stack([rate - again, row_matrix(ground.polygons()) @ ((buffered - whole) * share)])
 
 
 def _degree(method: Method) -> int:
@@ -263,7 +278,7 @@ class AltimetryJob:
         members = MixedEnsemble(basis, stored.read(product, "mixing")).members()
         rate, covariance = members.mean(axis=0), member_covariance(members)
         patterns = {
-            f"density:{name}": members[chosen].mean(axis=0) - rate
+            f"density:{name}": rate - members[chosen].mean(axis=0)
             for name, chosen in _densities(product).items()
         }
         if "mask_kernel" in group:
@@ -281,8 +296,12 @@ class AltimetryJob:
 
 def steady(group: zarr.Group, rate: FLOAT, covariance: FLOAT) -> tuple[FLOAT, FLOAT]:
     """Return the masses of steady rates on the months of the comparison, and their spread."""
-    months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
-    return straight(rate, np.sqrt(np.diag(covariance)), months)
+    return straight(rate, np.sqrt(np.diag(covariance)), months_in(group))
+
+
+def months_in(group: zarr.Group) -> NDArray[np.datetime64]:
+    """Return the months of a comparison."""
+    return stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
 
 
 def altimetry_basis(method: Method, ground: Ground, rows: int) -> FLOAT:

@@ -30,7 +30,7 @@ class MethodSum:
         Rate of mass [kg yr⁻¹].
     covariance : ndarray, shape (row, row)
         Of its errors between regions [kg² yr⁻²].
-    covered : float
+    covered : float or ndarray, shape (row,)
         Share of the period that it covers [1].
     mass, mass_sigma : ndarray, shape (row, month), or None
         Mass beside its mean over the period, NaN in gaps [kg].
@@ -47,11 +47,13 @@ class MethodSum:
         those that are not named.
     lost : ndarray, shape (row,), or None
         What of the rate the method did not see itself [kg yr⁻¹].
+    alone : (ndarray, ndarray), shapes (row,), or None
+        Rate and standard deviation without leaning on another method [kg yr⁻¹].
     """
 
     rate: FLOAT
     covariance: FLOAT
-    covered: float
+    covered: float | FLOAT
     mass: FLOAT | None = None
     mass_sigma: FLOAT | None = None
     shared: Mapping[str, FLOAT] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class MethodSum:
     expected: Mapping[str, Expected] = field(default_factory=dict)
     odds: Mapping[str, float] = field(default_factory=dict)
     lost: FLOAT | None = None
+    alone: tuple[FLOAT, FLOAT] | None = None
 
     def write(self, group: zarr.Group, method: str) -> None:
         """Write the slot of the method in every array."""
@@ -67,7 +70,7 @@ class MethodSum:
         slot = names.index(method)
         stored.write(group, "mass_rate", self.rate, slot)
         stored.write(group, "mass_rate_covariance", self.covariance, slot)
-        stored.write(group, "covered", np.full(len(self.rate), self.covered), slot)
+        stored.write(group, "covered", np.zeros_like(self.rate) + self.covered, slot)
         if self.mass is not None and self.mass_sigma is not None:
             stored.write(group, "mass", self.mass, slot)
             stored.write(group, "mass_sigma", self.mass_sigma, slot)
@@ -76,6 +79,9 @@ class MethodSum:
         shared = np.stack([self.shared.get(name, alone) for name in names])
         stored.write(group, "mass_rate_shared", shared, slot)
         stored.write(group, "mass_rate_lost", nothing if self.lost is None else self.lost, slot)
+        alone_rate, alone_sigma = self.alone or (self.rate, np.sqrt(np.diag(self.covariance)))
+        stored.write(group, "mass_rate_alone", alone_rate, slot)
+        stored.write(group, "mass_rate_alone_sigma", alone_sigma, slot)
         unknown = np.full_like(self.rate, np.nan), np.full_like(self.rate, np.nan)
         for number, name in enumerate(("term", "term_sigma")):
             told = np.stack([self.terms.get(term, unknown)[number] for term in TERMS])

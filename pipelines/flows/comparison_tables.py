@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import zarr
 
     from pipelines.flows.comparison_arrays import Layout
-    from pipelines.flows.comparison_inputs import ComparisonInputs, Method
+    from pipelines.flows.comparison_inputs import ComparisonInputs, Ground, Method
     from pipelines.settings import Run
     from pipelines.tables import Row
 
@@ -37,6 +37,9 @@ SIGNALS = {
 
 UNIT = "Gt yr-1"
 
+NOT_COMPARED = "mass_balance_not_compared"
+"""Quantity of rates of methods that cover too little of the period to be compared."""
+
 
 def comparison_rows(group: zarr.Group, run: Run, found: ComparisonInputs) -> list[Row]:
     """Return rates by method, budgets' terms, combined estimates and closures."""
@@ -52,8 +55,10 @@ def _by_method(group: zarr.Group, run: Run, found: ComparisonInputs) -> Iterator
     rate = stored.read(group, "mass_rate") / KG_PER_GT
     sigma = np.sqrt(np.einsum("mrr->mr", stored.read(group, "mass_rate_covariance"))) / KG_PER_GT
     covered, lost = stored.read(group, "covered"), stored.read(group, "mass_rate_lost") / KG_PER_GT
+    usable = covered >= run.choices.least_covered
     for m, method in enumerate(found.methods):
         signal = SIGNALS.get(method.kind, SIGNALS["published"])
+        days = _own_days(run, method, found.ground)
         for r, name in enumerate(found.rows):
             if np.isfinite(rate[m, r]):
                 note = (
@@ -61,8 +66,17 @@ def _by_method(group: zarr.Group, run: Run, found: ComparisonInputs) -> Iterator
                     f"covered={covered[m, r]:.3f};unseen={lost[m, r]:+.3f};"
                     f"signal={signal.replace(';', ',')}"
                 )
-                yield row(run, "mass_balance", name, float(rate[m, r]), float(sigma[m, r]),
-                          unit=UNIT, note=note)  # fmt: skip
+                quantity = "mass_balance" if usable[m, r] else NOT_COMPARED
+                yield row(run, quantity, name, float(rate[m, r]), float(sigma[m, r]),
+                          unit=UNIT, note=note, days=days)  # fmt: skip
+
+
+def _own_days(run: Run, method: Method, ground: Ground) -> tuple[dt.date, dt.date]:
+    """Return the days that a method's rates are of: the common ones, if it can be brought there."""
+    steady = method.kind in ("altimetry", "combination") and method.series is None
+    outside = method.last < ground.first or ground.last < method.first
+    apart = outside or (steady and not method.is_aligned(ground))
+    return (method.first, method.last) if apart else run.period
 
 
 def _mask(method: Method) -> str:
@@ -101,6 +115,8 @@ def _combined(group: zarr.Group, run: Run) -> Iterator[Row]:
 
 
 def _closures(group: zarr.Group, run: Run) -> Iterator[Row]:
+    if "closure" not in group:
+        return
     value, sigma = (stored.read(group, name) / KG_PER_GT for name in ("closure", "closure_sigma"))
     methods, covariance = labels_of(group, "method"), stored.read(group, "rate_covariance")
     pairs = [(a, b) for i, a in enumerate(methods) for b in methods[i + 1 :]]
@@ -109,7 +125,8 @@ def _closures(group: zarr.Group, run: Run) -> Iterator[Row]:
         for r, name in enumerate(labels_of(group, "row")):
             if np.isfinite(value[p, r]):
                 size = (covariance[r, i, i] * covariance[r, j, j]) ** 0.5
-                note = (f"between={one}-{other};z={value[p, r] / sigma[p, r]:.2f};"
+                note = (f"between={one}-{other};first={one};second={other};"
+                        f"z={value[p, r] / sigma[p, r]:.2f};"
                         f"correlation={covariance[r, i, j] / size:.3f}")  # fmt: skip
                 yield row(run, "closure", name, float(value[p, r]), float(sigma[p, r]),
                           unit=UNIT, note=note)  # fmt: skip
@@ -122,9 +139,11 @@ def series_rows(group: zarr.Group, run: Run, layout: Layout) -> list[Row]:
 
 def _curves(group: zarr.Group, run: Run, layout: Layout) -> Iterator[Row]:
     mass, sigma = (stored.read(group, name) / KG_PER_GT for name in ("mass", "mass_sigma"))
+    told = np.isfinite(mass)
+    told &= (stored.read(group, "covered") >= run.choices.least_covered)[:, :, None]
     for m, method in enumerate(layout.methods):
         for r, name in enumerate(layout.rows):
-            for t in np.flatnonzero(np.isfinite(mass[m, r])):
+            for t in np.flatnonzero(told[m, r]):
                 yield row(run, "cumulative_mass", name, float(mass[m, r, t]),
                           float(sigma[m, r, t]), unit="Gt", note=f"method={method}",
                           days=_days(layout.months[t]))  # fmt: skip
@@ -160,6 +179,8 @@ def _evidence(group: zarr.Group, run: Run) -> Iterator[Row]:
 
 def _movers(group: zarr.Group, run: Run) -> Iterator[Row]:
     """Yield, for each disagreement, the plausible error that moves it most."""
+    if "closure" not in group or "cause_effect" not in group:
+        return
     methods, labels = labels_of(group, "method"), labels_of(group, "cause")
     held, value = stored.read(group, "cause_effect") / KG_PER_GT, stored.read(group, "closure")
     pairs = [(a, b) for i, a in enumerate(methods) for b in methods[i + 1 :]]
@@ -175,7 +196,8 @@ def _movers(group: zarr.Group, run: Run) -> Iterator[Row]:
             known = {key: size for key, size in moved.items() if np.isfinite(size)}
             if known and np.isfinite(value[p, r]):
                 cause, method = max(known, key=lambda key: abs(known[key]))
-                note = f"between={pair[0]}-{pair[1]};cause={cause};method={method}"
+                note = (f"between={pair[0]}-{pair[1]};first={pair[0]};second={pair[1]};"
+                        f"cause={cause};method={method}")  # fmt: skip
                 yield row(run, "largest_mover", name, known[cause, method], float("nan"),
                           unit=UNIT, note=note)  # fmt: skip
 

@@ -44,17 +44,16 @@ class TogetherJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write covariances, combined estimates, closures and causes."""
         together = Together.read(group, self.choices.shared)
-        made = {name: np.full(stored.array(group, name).shape, np.nan) for name in _MADE}
+        there = [name for name in _MADE if name in group]
+        made = {name: np.full(stored.array(group, name).shape, np.nan) for name in there}
         usable = together.usable(self.choices.least_covered)
         kinds = dict(zip(together.names, self.kinds, strict=True))
         for row in range(usable.shape[1]):
-            told = [name for name, there in zip(together.names, usable[:, row], strict=True)
-                    if there]  # fmt: skip
+            told = [name for name, on in zip(together.names, usable[:, row], strict=True) if on]
             _close(together, told, made, row)
             kept = [name for name in self.combined if name in told]
             if kept:
-                found = together.estimates(row, kept)
-                _combine(labels_of(group, "estimate"), together.names, found, kinds, made, row)
+                _combine(labels_of(group, "estimate"), together, kept, kinds, made, row)
         said = self._explain(group, together, usable, made)
         left = [name for name, told in zip(together.names, usable, strict=True) if not told.any()]
         if left:
@@ -107,20 +106,20 @@ class TogetherJob:
 
 def _combine(
     estimates: tuple[str, ...],
-    methods: tuple[str, ...],
-    found: Estimates,
+    together: Together,
+    kept: list[str],
     kinds: dict[str, str],
     made: dict[str, FLOAT],
     row: int,
 ) -> None:
     """Fill in what the methods that are combined say together, and without each in turn."""
+    found, methods = together.estimates(row, kept), together.names
     told = {
         "generalised_least_squares": combining.generalised_mean(found),
         "imbie": combining.imbie_mean(found, kinds),
     }
-    if len(found.names) > 1:
-        left = combining.leave_one_out(found)
-        told |= {f"without:{name}": mean for name, (mean, _) in left.items()}
+    for name in kept if len(kept) > 1 else ():
+        told[f"without:{name}"] = combining.generalised_mean(together.without(row, kept, name))
     for name, each in told.items():
         at = estimates.index(name), row
         made["combined"][at] = KG_PER_GT * each.value
@@ -162,6 +161,8 @@ class Together:
         Correlation of two methods by the causes that the run file says they share [1].
     covered : ndarray, shape (method, row)
         Share of the period [1].
+    alone, alone_sigma : ndarray, shape (method, row)
+        Rate and standard deviation without leaning on another method [kg yr⁻¹].
     """
 
     names: tuple[str, ...]
@@ -170,6 +171,8 @@ class Together:
     known: FLOAT
     shares: FLOAT
     covered: FLOAT
+    alone: FLOAT
+    alone_sigma: FLOAT
 
     @classmethod
     def read(cls, group: zarr.Group, shared: tuple[Share, ...]) -> Together:
@@ -183,6 +186,8 @@ class Together:
             known + np.transpose(known, (1, 0, 3, 2)),
             shared_correlation(names, shared),
             stored.read(group, "covered"),
+            stored.read(group, "mass_rate_alone"),
+            stored.read(group, "mass_rate_alone_sigma"),
         )
 
     @property
@@ -213,6 +218,20 @@ class Together:
         except EstimateError as error:
             msg = f"{', '.join(names)}: {error}; lower the shares of comparison.shared"
             raise KeyFailed(msg) from error
+
+    def without(self, row: int, names: Sequence[str], left: str) -> Estimates:
+        """Return what the others say, and what those that lean on the one left out say alone."""
+        others = [name for name in names if name != left]
+        found = self.estimates(row, others)
+        values, covariance = found.values.copy(), found.covariance.copy()
+        for number, name in enumerate(others):
+            at = self.names.index(name)
+            if np.any(self.known[at, self.names.index(left)]):
+                values[number] = self.alone[at, row] / KG_PER_GT
+                scale = self.alone_sigma[at, row] / KG_PER_GT / found.sigmas[number]
+                covariance[number] *= scale
+                covariance[:, number] *= scale
+        return Estimates(found.names, values, covariance)
 
     def disagreements(self, members: list[int], rows: NDArray[np.int64]) -> tuple[FLOAT, FLOAT]:
         """Return how far methods lie from the first, region by region [Gt yr⁻¹], and its spread."""

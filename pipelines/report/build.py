@@ -148,6 +148,7 @@ def build(
     started = time.perf_counter()
     folder = Folder(to)
     _require_apart(outputs, folder.address)
+    _require_one_comparison(outputs)
     of = _gathered(outputs)
     folder.begin()
     _write_tables(of, folder, say)
@@ -184,6 +185,23 @@ def _require_apart(outputs: Sequence[Output], to: str) -> None:
         if f"{to}/".startswith(f"{output.address.rstrip('/')}/"):
             msg = f"{to} lies in the product {output.address}; choose a folder beside it for --to"
             raise ReportError(msg)
+
+
+def _require_one_comparison(outputs: Sequence[Output]) -> None:
+    """Refuse several comparisons: their rates are of different grounds, side by side as of one.
+
+    Raises
+    ------
+    ReportError
+        Two or more of them.
+    """
+    found = [each.name for each in outputs if each.product == "comparison"]
+    if len(found) > 1:
+        msg = (
+            f"found the comparisons {', '.join(found)}, expected one: each has regions and a "
+            "period of its own; make a report of each"
+        )
+        raise ReportError(msg)
 
 
 def _write_tables(of: Material, folder: Folder, say: Say) -> None:

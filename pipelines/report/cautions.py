@@ -56,10 +56,37 @@ def cautions(of: Material, reached: Mapping[str, Sequence[Reached]]) -> list[Not
     """
     found = [
         *_synthetic(of), *_failed(of), *_other_versions(of), *_unlike(of), *_misclosures(of),
+        *_unseen(of), *_not_compared(of),
         *_months(of), *_missing(of), *_coverage(of), *_filled(of), *_damage(of),
         *_agreement(of), *_unreached(of, reached), *_left_out(of), *_notes(of),
     ]  # fmt: skip
     return sorted(found, key=lambda notice: LEVELS.index(notice.level))
+
+
+def _unseen(of: Material) -> Iterator[Notice]:
+    """Yield how much of a rate its method did not see, but took from another."""
+    for each in methods.compared(of):
+        share = _number(each.row.told.get("unseen", "0"))
+        if each.region == "AIS" and math.inf > abs(share) > each.row.uncertainty:
+            rate = Link(f"{each.row.value:+.0f} Gt/yr", each.cited.href)
+            yield _said(CAUTION, f"{each.method} did not see {share:+.0f} of its ", rate,
+                        " of AIS: altimetry tells that part, its errors are shared.")  # fmt: skip
+
+
+def _not_compared(of: Material) -> Iterator[Notice]:
+    """Yield the methods that cover too little of a comparison's period."""
+    found = {
+        methods.words(each.row.told.get("method", "unnamed")): each.row
+        for output in of.of("comparison")
+        for each in of.rows(output, "comparison")
+        if each.row.quantity == "mass_balance_not_compared"
+    }
+    for name, row in found.items():
+        text = (
+            f"{name} covers too little of the period to be compared: its rates are of "
+            f"{row.period_start} to {row.period_end}"
+        )
+        yield Notice(CAUTION, Sentence((text,)))
 
 
 def is_synthetic(of: Material) -> bool:

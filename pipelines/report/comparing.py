@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.kernels.comparison.attribution import BY_CHANCE
 from pipelines.report import methods
 from pipelines.report.pictures import Picture
 from pipelines.report.rounding import SIGNIFICANT, pair, rounded
@@ -142,18 +143,17 @@ def combined_table(of: Material) -> Table | None:
 
 
 def cause_table(found: Sequence[Cited]) -> Table | None:
-    """Return causes of disagreement, the most evident first; None without any."""
+    """Return causes of disagreement, the likeliest first; None without any."""
     lines: list[tuple[Cell, ...]] = []
-    ordered = sorted(found, key=lambda each: -_low(each.row.value))
-    for each in ordered[:MOST_ROWS]:
+    for each in sorted(found, key=methods.likelihood, reverse=True)[:MOST_ROWS]:
         told = each.row.told
         evidence = rounded(each.row.value, 1) if math.isfinite(each.row.value) else "not known"
-        lines.append((told.get("cause", ""), each.row.region, Link(evidence, each.href),
-                      told.get("amplitude", ""), told.get("sigma", ""),
-                      told.get("explained", "")))  # fmt: skip
-    header = ("cause", "region", "ln B", "amplitude", "its σ", "explained")
-    return _table(header, lines, "What would explain the disagreement, most evident first",
-                  numbers=header[2:])  # fmt: skip
+        lines.append((told.get("cause", ""), told.get("method", "").replace("_", " "),
+                      Link(evidence, each.href), told.get("prior", ""), told.get("amplitude", ""),
+                      told.get("sigma", ""), told.get("explained", "")))  # fmt: skip
+    header = ("cause", "of", "ln B", "likelihood before", "amplitude", "its σ", "explained")
+    caption = f"What would explain the disagreement; below ln B {BY_CHANCE:g} chance may, too"
+    return _table(header, lines, caption, numbers=header[2:])
 
 
 def mover_table(found: Sequence[Cited]) -> Table | None:
@@ -168,10 +168,6 @@ def mover_table(found: Sequence[Cited]) -> Table | None:
     header = ("region", "between", "cause", "moves it by [Gt yr⁻¹]")
     return _table(header, lines[:MOST_ROWS], "What would move each disagreement most",
                   numbers=header[3:])  # fmt: skip
-
-
-def _low(value: float) -> float:
-    return value if math.isfinite(value) else -math.inf
 
 
 def _by_group(found: Sequence[Cited]) -> list[Cited]:

@@ -84,6 +84,15 @@ def _balances(product: str, rows: Sequence[Cited]) -> Iterator[Cited]:
     yield from found.values()
 
 
+def likelihood(each: Cited) -> float:
+    """Return by what causes are ranked: ln B, and how likely a cause was beforehand."""
+    try:
+        prior = float(each.row.told.get("prior", "0"))
+    except ValueError:
+        prior = 0.0
+    return each.row.value + prior if math.isfinite(each.row.value) else -math.inf
+
+
 def compared(of: Material) -> list[Rate]:
     """Return the rates that a comparison puts side by side: one mask, one period."""
     return [

@@ -287,7 +287,7 @@ def _cause(facts: Facts) -> Iterator[list[Part]]:
     found = [each for each in facts.causes if math.isfinite(each.row.value)]
     if not found:
         return
-    best = max(found, key=lambda each: each.row.value)
+    best = max(found, key=methods.likelihood)
     told = best.row.told
     name = f"{told.get('cause', 'unnamed')} of {told.get('method', 'a method')}"
     if best.row.value > BY_CHANCE:
