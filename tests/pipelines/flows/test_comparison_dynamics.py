@@ -11,7 +11,6 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
-from cluster.ledger import KeyFailed
 from pipelines import stored
 from pipelines.flows import comparison_arrays, comparison_tables
 from pipelines.flows.comparison_dynamics import DamageOf, DynamicsJob, discharge_behind
@@ -211,8 +210,13 @@ def test_few_years_try_fewer_lags() -> None:
 def test_damage_that_does_not_vary_has_no_correlation() -> None:
     still = dataclasses.replace(SHELVES[1], fraction=(0.25,) * YEARS)
 
-    with pytest.raises(KeyFailed, match="does not vary about its straight line"):
-        done((still,), budget())
+    group, note = done((still,), budget())
+
+    assert note == "no shelf has 8 years of both that vary; nothing is correlated"
+    assert np.isnan(stored.read(group, "lagged_correlation")).all()
+    np.testing.assert_array_equal(stored.read(group, "damage_fraction"), [[0.25] * YEARS])
+    _, note = done((still, SHELVES[0]), budget())
+    assert note == "1 of 2 shelves have years enough to be correlated"
 
 
 def test_rows_tell_lag_years_and_both_chances(worked, tmp_path) -> None:

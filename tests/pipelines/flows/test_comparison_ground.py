@@ -16,8 +16,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
-from pipelines import stored
-from pipelines.flows import regions
+from pipelines import stored, tables
+from pipelines.flows import comparison_tables, regions
 from pipelines.kernels.constants import KG_PER_GT, MEAN_RADIUS
 from tests.fixtures.comparison import (
     CUT,
@@ -329,19 +329,22 @@ def test_curves_of_gravimetry_are_its_months_and_gaps_stay_gaps(
     assert list(months[[0, -1]]) == ["2011-02-01", "2013-01-01"]
     there = np.isin(months, own.index)
     assert 0 < (~there).sum() < 6
+    firsts = pd.date_range("2011-02-01", "2013-02-01", freq="MS")
+    middles = (firsts[:-1] + np.diff(firsts) / 2).to_julian_date()
 
     for row in ("7", "AIS"):
         mass = plain.of("mass", "gravimetry")[plain.labels("row").index(row)]
         np.testing.assert_array_equal(np.isfinite(mass), there)
-        expected = own[row].to_numpy() - own[row].mean()
+        # What it did not see is a steady rate.
+        unseen = plain.at("mass_rate_lost", "gravimetry", row) / KG_PER_GT
+        expected = own[row].to_numpy() + unseen * middles[there].to_numpy() / 365.25
+        expected -= expected.mean()
         np.testing.assert_allclose(
             mass[there] / KG_PER_GT, expected, atol=1e-9 * np.abs(expected).max()
         )
     for method in ("altimetry", "combination"):
         line = plain.of("mass", method)[-1]
-        firsts = pd.date_range("2011-02-01", "2013-02-01", freq="MS")
-        middle = (firsts[:-1] + np.diff(firsts) / 2).to_julian_date()
-        slope = np.diff(line) / np.diff(middle) * 365.25
+        slope = np.diff(line) / np.diff(middles) * 365.25
         np.testing.assert_allclose(slope, plain.at("mass_rate", method, "AIS"), rtol=1e-6)
         assert line.sum() == pytest.approx(0.0, abs=1e-9 * np.abs(line).max())
 
@@ -450,6 +453,44 @@ def test_how_much_of_the_period_a_budget_covers_are_the_days_of_its_years(
     weights = done["combined_weight"][0]
     assert np.isnan(weights[done.labels("method").index("mass_budget")]).all()
     np.testing.assert_allclose(weights[done.labels("method").index("altimetry")], 1.0)
+
+
+def told(done: Done, quantity: str) -> dict[tuple[str, str], tables.Row]:
+    """Return rows of the table that would be written, by method and region."""
+    held = done.plan.tell.keywords  # type: ignore[attr-defined]
+    found = comparison_tables.comparison_rows(done.group, held["run"], held["found"])
+    return {(row.told["method"], row.region): row for row in found if row.quantity == quantity}
+
+
+def test_a_method_of_too_little_of_the_period_is_told_apart_from_those_compared(
+    common: Common, plain: Done, tmp_path: Path
+) -> None:
+    document = common.document("mass_budget", "altimetry", comparison={"least_covered": 0.8})
+    done = worked(document, tmp_path)
+
+    assert {method for method, _ in told(done, "mass_balance")} == {"altimetry"}
+    apart = told(done, "mass_balance_not_compared")
+    assert {method for method, _ in apart} == {"mass_budget"}
+    row = apart["mass_budget", "AIS"]
+    assert row.value == told(plain, "mass_balance")["mass_budget", "AIS"].value
+    assert row.told["covered"] == "0.795"
+    assert not told(plain, "mass_balance_not_compared")
+
+
+def test_a_steady_rate_of_another_period_is_told_with_its_own_days(
+    common: Common, tmp_path: Path
+) -> None:
+    document = common.document(
+        "altimetry", "mass_budget", period=["2011-08-01", "2013-03-31"],
+        comparison={"least_covered": 0.5},
+    )  # fmt: skip
+
+    rates = told(worked(document, tmp_path), "mass_balance")
+
+    days = {method: (rates[method, "AIS"].period_start.isoformat(),
+                     rates[method, "AIS"].period_end.isoformat())
+            for method in ("altimetry", "mass_budget")}  # fmt: skip
+    assert days == {"altimetry": (FIRST, LAST), "mass_budget": ("2011-08-01", "2013-03-31")}
 
 
 def test_a_plan_says_what_is_summed_again_and_what_covers_another_period(

@@ -22,7 +22,7 @@ from pipelines import stored
 from pipelines.kernels.constants import KG_PER_GT
 from tests.fixtures.comparison import Altered, Common, Done, plan_of, worked
 
-from .conftest import DEGREE, RESULT_DEGREE, Products, labels, opened
+from .conftest import DEGREE, RESULT_DEGREE, Products, labels, opened, rows
 from .test_comparison_ground import anomalies
 from .written_out import Ensembles, close
 
@@ -182,8 +182,21 @@ def test_a_combination_shares_its_members_with_both_of_its_sources(
     assert (np.delete(held[:, budget], budget, axis=1) == 0.0).all()
 
 
-def test_without_altimetry_gravimetry_loses_an_error_of_what_it_loses_twice(
-    common: Common, brute: Written, tmp_path: Path
+def in_the_buffer(common: Common) -> FLOAT:
+    """Return what of gravimetry's field lies in its ocean buffer, by the rates of regions."""
+    told = rows(Path(common.address("gravimetry")))
+    rates = {row.region: row.value for row in told if row.quantity == "mass_rate"}
+    (whole,) = (row.value for row in told if row.quantity == "mass_rate_buffered")
+    table = common.polygons()
+    size = {region: abs(rates[region]) for region in table.region}
+    part = {region: (whole - rates["AIS"]) * size[region] / sum(size.values()) for region in size}
+    groups = {name: table.region[table.group == name] for name in ("EAIS", "WAIS", "AP")}
+    sums = [sum(part[region] for region in members) for members in groups.values()]
+    return KG_PER_GT * np.array([*part.values(), *sums, sum(part.values())])
+
+
+def test_without_altimetry_gravimetry_is_wrong_by_what_its_own_field_may_have_lost(
+    common: Common, brute: Written, plain: Done, tmp_path: Path
 ) -> None:
     done = worked(common.document("gravimetry", "combination"), tmp_path)
     product = opened(Path(common.address("gravimetry")))
@@ -198,12 +211,18 @@ def test_without_altimetry_gravimetry_loses_an_error_of_what_it_loses_twice(
     assert (done.of("mass_rate_lost", "gravimetry") == 0.0).all()
     members = brute.gravimetry.reshape(12, 2, -1)
     rebound = covariance(members.mean(axis=0), members.mean(axis=0))
-    own = np.outer(rate - again, rate - again)
+    buffer = in_the_buffer(common)
+    own = np.outer(rate - again, rate - again) + np.outer(buffer, buffer)
     left = done.of("mass_rate_covariance", "gravimetry") - rebound - own
     perturbed = covariance(members.mean(axis=1), members.mean(axis=1))
     scale = np.sqrt(np.diag(left) / np.diag(perturbed))
     assert (scale > 1.0 - 1e-6).all()
     close(left, perturbed * np.outer(scale, scale), part=1e-7)
+    for beside in (done, plain):
+        # What it is when altimetry is left out is the same whether altimetry is there or not.
+        close(beside.of("mass_rate_alone", "gravimetry"), rate)
+        spread = beside.of("mass_rate_alone_sigma", "gravimetry") ** 2
+        close(spread, np.diag(left + rebound + own), part=1e-7)
     # What the combination shares with it is its members alone: no altimetry told it anything.
     pairs = brute.pairs(*brute.parts)
     alone = brute.pairs(brute.gravimetry, np.zeros_like(brute.altimetry))
@@ -291,7 +310,8 @@ def test_another_density_moves_altimetry_to_the_members_that_have_it(
 
     for name in set(densities):
         chosen = [each == name for each in densities]
-        expected = brute.altimetry[chosen].mean(axis=0) - brute.altimetry.mean(axis=0)
+        # If this one is right, the rate that was told has what the mean has more than it.
+        expected = brute.altimetry.mean(axis=0) - brute.altimetry[chosen].mean(axis=0)
         close(plain.effect(f"density:{name}", "altimetry"), expected, part=1e-9)
 
 

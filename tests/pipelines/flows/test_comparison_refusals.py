@@ -232,17 +232,20 @@ def test_basins_that_a_person_names_are_those_behind(common: Common, tmp_path: P
     }  # fmt: skip
 
 
-def test_basins_that_the_budget_has_not_fail_what_stands_beside_alone(
+def test_basins_that_the_budget_has_not_are_refused(common: Common, tmp_path: Path) -> None:
+    both = [{"shelf": name, "regions": ["22", "nowhere"]} for name in ("cedar", "Alder East")]
+    damage = {"shelf_damage": [common.address("shelf_damage")]}
+    match = r"comparison\.dynamics: the mass budget has no region nowhere behind cedar; it has 1, 2"
+    refused(common, tmp_path, match, "mass_budget", inputs=damage,
+            comparison={"dynamics": {"behind": both}})  # fmt: skip
+
+
+def test_basins_near_a_shelf_are_none_of_a_budget_by_other_regions(
     common: Common, tmp_path: Path
 ) -> None:
-    both = [{"shelf": name, "regions": ["22", "nowhere"]} for name in ("cedar", "Alder East")]
-    document = common.document(
-        "mass_budget", inputs={"shelf_damage": [common.address("shelf_damage")]},
-        comparison={"dynamics": {"behind": both}},
-    )  # fmt: skip
-
-    with pytest.raises(KeyFailed, match="cedar: the mass budget has no region nowhere behind it"):
-        worked(document, tmp_path)
+    inputs = {"shelf_damage": [common.address("shelf_damage")], "shelves": "shelves"}
+    match = "which basins lie behind cedar is not known"
+    refused(common, tmp_path, match, "mass_budget", inputs=inputs, regions="few")
 
 
 def test_a_shelf_that_two_products_map_is_refused(common: Common, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.comparison import FEW, Common, plan_of, worked
+from tests.fixtures.comparison import FEW, FRACTIONS, Common, plan_of, worked
 
 from .budget_world import arrays_of, differing
 from .conftest import opened, rows
@@ -20,7 +20,8 @@ def test_a_run_killed_in_every_stage_ends_with_the_arrays_of_a_quiet_one(
         regions="few",
         inputs={"shelf_damage": [common.address("shelf_damage")], "shelves": "shelves"},
         comparison={"mask_share": 0.02, "batch": 1,
-                    "dynamics": {"behind": [{"shelf": "Alder East", "regions": ["22"]}]}},
+                    "dynamics": {"behind": [{"shelf": shelf, "regions": ["21", "22"]}
+                                            for shelf in FRACTIONS]}},
     )  # fmt: skip
     here = worked(document, tmp_path / "here")
     plan = plan_of(document, tmp_path)
