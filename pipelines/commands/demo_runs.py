@@ -114,6 +114,7 @@ training:                                # too small to be of use: it shows how 
   restorer: shipped:restorer-lossless
 evaluation:
   regions_of: [cedar]
+  baselines: [linear, telea, second-scene]   # biharmonic takes as long as all others together
 """,
     "shelf_damage": """\
 catalogue: {catalogue}
