@@ -480,6 +480,7 @@ def test_damage_without_a_budget_is_said_to_have_nothing_beside_it(
     assert "no mass budget is named, so damage has no discharge beside it" in result.output
 
 
+@pytest.mark.slow
 def test_one_bad_method_fails_alone_and_the_rest_is_compared(
     common: Common, tmp_path: Path
 ) -> None:
