@@ -16,7 +16,7 @@ import yaml
 import zarr
 from numpy.typing import NDArray
 
-from pipelines import stored, tables
+from pipelines import published_rates, stored, tables
 from pipelines.geometry import margins
 from pipelines.kernels.constants import KG_PER_GT
 from tests.fixtures.commands import last_line, nunatak
@@ -277,6 +277,30 @@ def test_the_file_that_a_budget_writes_for_imbie_is_read_as_its_years(
         assert row.value == pytest.approx(value, abs=2e-4 + 1e-4 * abs(value))
         assert row.uncertainty == pytest.approx(sigma, abs=2e-4 + 1e-4 * sigma)
         assert float(row.told["covered"]) == pytest.approx(covered, abs=1e-3)
+
+
+KNOWN = {*map(str, range(1, 28)), "EAIS", "WAIS", "AP", "AIS"}
+"""Regions that IMBIE has names of: no sectors of the sea."""
+
+
+def test_all_four_files_that_a_budget_writes_for_imbie_are_its_years(common: Common) -> None:
+    folder = Path(common.address("mass_budget")) / "tables"
+    years = [row for row in tables.read_rows((folder / "years.csv").read_bytes())
+             if row.quantity == "mass_balance" and row.region in KNOWN]  # fmt: skip
+    assert len(years) == 31 * 3
+    for name in ("imbie_dmdt", "imbie_dmdt_2024", "imbie_dm", "imbie_dm_2024"):
+        (series,) = published_rates.read((folder / f"{name}.csv").read_bytes(), name=name)
+
+        assert series.kind == "mass_budget"
+        held = {(each.region, each.first): each for each in series.intervals}
+        assert len(held) == len(series.intervals) == 31 * 3
+        for row in years:
+            each = held[row.region, row.period_start]
+            assert each.after == row.period_end + dt.timedelta(days=1)
+            # Decimal years have four digits; a mass is a rate times years of 365.25 days.
+            assert each.value == pytest.approx(row.value, rel=2e-3, abs=2e-3)
+            if "dmdt" in name:
+                assert each.sigma == pytest.approx(row.uncertainty, abs=1e-4)
 
 
 def test_terms_of_the_budget_make_its_balance(finished: Finished) -> None:
