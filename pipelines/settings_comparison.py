@@ -104,6 +104,7 @@ class ComparisonChoices:
     shared: tuple[Share, ...] = ()
     published_periods: tuple[PublishedPeriod, ...] = ()
     mask_share: Annotated[float, Bounds("a share of the area", 0.0, 0.5)] = 0.02
+    leakage_share: Annotated[float, Bounds("a part of what is not seen", 0.0, 2.0)] = 0.3
     gia_share: Annotated[float, Bounds("a share of the model", 0.0, 2.0)] = 0.3
     dynamics: Dynamics = field(default_factory=Dynamics)
     batch: Annotated[int, Bounds("a number of keys per commit", 1, 10_000)] = 8

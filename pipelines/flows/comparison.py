@@ -170,7 +170,12 @@ def _job(run: Run, found: ComparisonInputs, method: Method) -> Job:
         return PublishedJob(method, found.ground, choices.rate)
     if method.kind == "gravimetry":
         return spectral.GravimetryJob(
-            method, found.ground, found.gia, choices.gia_share, spectral.leaking(found)
+            method,
+            found.ground,
+            found.gia,
+            choices.gia_share,
+            choices.leakage_share,
+            spectral.leaking(found),
         )
     if method.kind == "altimetry":
         return spectral.AltimetryJob(method, found.ground)

@@ -55,6 +55,7 @@ class GravimetryJob:
     ground: Ground
     gia: tuple[Source, ...]
     gia_share: float
+    leakage_share: float
     altimetry: Method | None
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
@@ -93,7 +94,11 @@ class GravimetryJob:
         lost, whole = leakage_members(self.method, self.altimetry, self.ground, kernels)
         weight = np.full(len(lost), 1.0 / len(lost))
         shared = {self.altimetry.name: cross_covariance(lost, whole, weight)}
-        return lost.mean(axis=0), member_covariance(lost), shared
+        mean = lost.mean(axis=0)
+        # Members of altimetry differ in density; how near the coast the mass lies, all of them
+        # smooth alike.
+        coast = self.leakage_share * mean
+        return mean, member_covariance(lost) + np.outer(coast, coast), shared
 
     def _series(self, product: zarr.Group, observed: FLOAT, gia: FLOAT) -> tuple[FLOAT, FLOAT]:
         """Return the epochs of the months in the period, and their masses (month, row)."""

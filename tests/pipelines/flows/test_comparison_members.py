@@ -133,11 +133,13 @@ def test_gravimetry_errs_as_its_months_scatter_its_rebounds_differ_and_by_what_i
     ])  # fmt: skip
     members = brute.gravimetry.reshape(12, 2, -1)
     perturbed, rebound = members.mean(axis=1), members.mean(axis=0)
+    coast = 0.3 * brute.lost.mean(axis=0)  # how near the coast it lies, all members smooth alike
 
     expected = (
         covariance(perturbed, perturbed) * np.outer(scale, scale)
         + covariance(rebound, rebound)
         + covariance(brute.lost, brute.lost)
+        + np.outer(coast, coast)
     )
 
     assert (scale > 1.0).any()
