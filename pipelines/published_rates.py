@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pipelines import imbie_check, published_tables, tables
+from pipelines.kernels.budget.printed_numbers import Column
 
 BALANCES = frozenset({"mass_rate", "mass_balance"})
 """Quantities of our own tables that are rates of mass."""
@@ -78,11 +79,14 @@ class Series:
     kind : str
         gravimetry, altimetry, mass_budget, combination, or :data:`UNKNOWN`.
     intervals : tuple of Interval
+    areas : tuple of (str, float)
+        Areas of regions as the file prints them [km²]: they tell whether an id means the same ice.
     """
 
     name: str
     kind: str
     intervals: tuple[Interval, ...]
+    areas: tuple[tuple[str, float], ...] = ()
 
 
 def read(
@@ -268,11 +272,13 @@ def merged(series: Iterable[Series]) -> tuple[Series, ...]:
     PublishedRateError
         Two files that give a rate of the same region and days.
     """
-    found: dict[tuple[str, str], tuple[Interval, ...]] = {}
+    found: dict[tuple[str, str], Series] = {}
     for each in series:
-        key = each.name, each.kind
-        found[key] = found.get(key, ()) + each.intervals
-    return tuple(_measured(Series(*key, intervals)) for key, intervals in found.items())
+        held = found.get((each.name, each.kind), Series(each.name, each.kind, ()))
+        found[each.name, each.kind] = dataclasses.replace(
+            held, intervals=held.intervals + each.intervals, areas=held.areas + each.areas
+        )
+    return tuple(_measured(each) for each in found.values())
 
 
 def _as_rates(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:
@@ -307,7 +313,9 @@ def _printed(data: bytes, name: str, period: tuple[dt.date, dt.date] | None) -> 
     """Return the rates of a table of a paper: MB by epoch, or mass rates by method."""
     epochs: list[Interval] = []
     by_method: list[Series] = []
-    for column in published_tables.read(_full_names(data), name=name):
+    columns = published_tables.read(_full_names(data), name=name)
+    areas = tuple(area for column in columns for area in _areas(column))
+    for column in columns:
         sigmas = {region: each.value for region, each in column.sigmas.items()}
         rates = [(r, each.value, sigmas.get(r, float("nan"))) for r, each in column.values.items()]
         if column.quantity == "MB" and (days := _epoch(column.period)):
@@ -316,8 +324,16 @@ def _printed(data: bytes, name: str, period: tuple[dt.date, dt.date] | None) -> 
             method = column.period.removeprefix("rate_")
             days = _stated(period, name)
             found = tuple(Interval(r, *days, value, sigma) for r, value, sigma in rates)
-            by_method.append(Series(f"{name}-{method}", _kind(method), found))
-    return ([Series(name, "mass_budget", tuple(epochs))] if epochs else []) + by_method
+            by_method.append(Series(f"{name}-{method}", _kind(method), found, areas))
+    return ([Series(name, "mass_budget", tuple(epochs), areas)] if epochs else []) + by_method
+
+
+def _areas(column: Column) -> Iterator[tuple[str, float]]:
+    """Yield the areas of a column such as ``area_km2`` or ``area_1e4km2`` [km²]."""
+    scale = re.fullmatch(r"(?:1e(\d))?(?:km2)?", column.period)
+    if column.quantity == "area" and scale:
+        factor = 10.0 ** int(scale.group(1) or 0)
+        yield from ((region, factor * each.value) for region, each in column.values.items())
 
 
 def _full_names(data: bytes) -> bytes:
@@ -338,7 +354,7 @@ def _stated(period: tuple[dt.date, dt.date] | None, name: str) -> tuple[dt.date,
     if period is None:
         msg = (
             f"{name}: the table does not say of which years its rates are; give them as "
-            f"comparison.published_periods: [{{name: {name}, first: 2011-02, last: 2017-06}}]"
+            f"comparison.published_periods: [{{name: {name}, first: YYYY-MM, last: YYYY-MM}}]"
         )
         raise PublishedRateError(msg)
     return period[0], period[1] + dt.timedelta(days=1)

@@ -217,7 +217,7 @@ def _notes(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> Iterator
         covers = f"; it covers {method.first} to {method.last}"
         yield f"{method.name}: {how}{'' if method.is_aligned(found.ground) else covers}"
     for kind in ("gravimetry", "altimetry", "mass_budget"):
-        alike = [each.name for each in found.methods if each.kind == kind]
+        alike = [m.name for m in found.methods if m.kind == kind and m.name in layout.combined]
         named = {name for cause in run.choices.shared for name in cause.methods}
         if len(alike) > 1 and not named.issuperset(alike):
             yield (
