@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +192,7 @@ def _compared(
     shown = [name for name in shown if name not in reporting.WITHOUT_REGIONS]
     rows = {name: reporting.region_rows(ran[name].plan.output) for name in shown}
     true = world.basin_mass_rates()
+    _keep_truth(place, true)
     header, lines = truth.side_by_side(true, rows)
     click.echo("Mass change [Gt/yr] with one standard deviation beside it:")
     columns.show(header, lines, numbers=header[1:])
@@ -204,6 +205,17 @@ def _compared(
         columns.show(header, lines, numbers=header[1:])
     found = [{**dataclasses.asdict(each), "z": each.z} for each in compared]
     return found, _errors_by_scale(world, place, shown)
+
+
+def _keep_truth(place: Place, true: Mapping[str, float]) -> None:
+    """Write the truth beside the results, for whoever comes after the terminal has scrolled."""
+    from cluster import object_store
+
+    lines = ["region,mass_rate_truth,unit", *(f"{name},{rate!r},Gt yr-1"
+                                               for name, rate in true.items())]  # fmt: skip
+    path = object_store.join(place.output, "truth.csv")
+    object_store.write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+    click.echo(f"The truth is kept in {path}")
 
 
 def _errors_by_scale(world: Antarctica, place: Place, shown: list[str]) -> list[dict[str, Any]]:
