@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pipelines.report.outputs import Output
     from pipelines.report.sheets import Cited
 
+MINUS = "\N{MINUS SIGN}"
+
 PROBLEM, CAUTION, NOTE = "problem", "caution", "note"
 LEVELS = (PROBLEM, CAUTION, NOTE)
 
@@ -68,8 +70,9 @@ def _unseen(of: Material) -> Iterator[Notice]:
     for each in methods.compared(of):
         share = _number(each.row.told.get("unseen", "0"))
         if each.region == "AIS" and math.inf > abs(share) > each.row.uncertainty:
-            rate = Link(f"{each.row.value:+.0f} Gt/yr", each.cited.href)
-            yield _said(CAUTION, f"{each.method} did not see {share:+.0f} of its ", rate,
+            whole, part = (f"{value:+.0f}".replace("-", MINUS) for value in (each.row.value, share))
+            rate = Link(f"{whole} Gt/yr", each.cited.href)
+            yield _said(CAUTION, f"{each.method} did not see {part} of its ", rate,
                         " of AIS: altimetry tells that part, its errors are shared.")  # fmt: skip
 
 
@@ -203,7 +206,8 @@ def _misclosures(of: Material) -> Iterator[Notice]:
     others = [each.row.region for _, each in beyond if each.row.region not in methods.GROUPS]
     if others:
         named = _named(totals.ordered(others), most=20)
-        more = counted(len(set(others)), "more region")
+        named_before = len(others) < len(beyond)
+        more = counted(len(set(others)), "more region" if named_before else "region")
         yield _said(CAUTION, f"The methods disagree in {more}: {named}.")
 
 
