@@ -195,6 +195,7 @@ class TestActors:
         assert np.isnan(rows[5]).all()
         np.testing.assert_array_equal(np.delete(rows, 5, 0), np.delete(expected(12, run="a"), 5, 0))
 
+    @pytest.mark.long
     def test_keys_that_all_kill_their_actors_speak_against_the_job(
         self, version, cluster, monkeypatch
     ):

@@ -242,7 +242,7 @@ def test_others_than_this_machine_are_answered_with_a_token_alone(monkeypatch, h
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_that_cannot_be_opened_and_a_port_that_is_taken_are_told(cluster):
     with (
         pytest.raises(ServerError, match="the weights have another hash"),

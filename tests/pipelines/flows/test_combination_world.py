@@ -248,7 +248,7 @@ def test_by_degree_the_combination_errs_less_than_either_mission_at_low_degrees(
     assert (both < altimetry).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stated_uncertainty_covers_the_truth_at_the_stated_rate_over_200_seeds(cells):
     """28 rates × 4 densities as in the paper; of rebound 30 models, so that their spread is known.
 
@@ -271,7 +271,7 @@ def test_stated_uncertainty_covers_the_truth_at_the_stated_rate_over_200_seeds(c
     assert total.mean() == pytest.approx(0.683, abs=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_models_of_rebound_understate_it_by_as_much_as_three_draws_must(cells):
     """The paper's 90 × 112 members: what lacks in coverage is that of a variance from three draws.
 
