@@ -61,12 +61,6 @@ PRODUCTS: Mapping[str, tuple[type[Any], type[Any]]] = {
 }
 """Products that can be made, with the records of their roles and choices."""
 
-CONTRACTED = (
-    "gravimetry", "altimetry", "combination", "mass_budget", "scenes", "restoration",
-    "shelf_damage", "consistency", "training", "evaluation", "comparison",
-)  # fmt: skip
-"""Products named in the contract, whether or not this version makes them."""
-
 COMMON = ("product", "catalogue", "output", "period", "regions", "inputs")
 
 OWN_KEYS = ("batch", "overrides", "actors", "drawers")
@@ -209,12 +203,11 @@ def _no_product(product: object) -> str:
         return f"is missing, expected one of {', '.join(PRODUCTS)}"
     near = _near_product(product)
     hint = f"; did you mean {near!r}?" if near and near != product else ""
-    said = "is not made by this version" if product in CONTRACTED else "is no product"
-    return f"{show(product)} {said}; expected one of {', '.join(PRODUCTS)}{hint}"
+    return f"{show(product)} is no product; expected one of {', '.join(PRODUCTS)}{hint}"
 
 
 def _near_product(product: object) -> str:
-    near = difflib.get_close_matches(str(product), (*PRODUCTS, *CONTRACTED), n=1)
+    near = difflib.get_close_matches(str(product), [*PRODUCTS], n=1)
     return near[0] if near else ""
 
 
@@ -225,7 +218,7 @@ def _checked(given: Mapping[str, Any], folder: Path, mistakes: list[Mistake]) ->
         mistakes.append(Mistake("product", refused))
     product = _near_product(given.get("product"))
     is_made = product in PRODUCTS
-    found = unknown_keys(given, (*COMMON, *((product,) if is_made else CONTRACTED)), "")
+    found = unknown_keys(given, (*COMMON, *((product,) if is_made else PRODUCTS)), "")
     told = {key for key in LOCAL_KEYS if not _may_lack(given, key, product)}
     addresses = {
         key: _address(_text(given, key, mistakes), key, folder, mistakes) if key in told else ""

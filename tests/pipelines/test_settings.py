@@ -190,7 +190,7 @@ def test_an_override_replaces_what_is_wrong_in_the_file(write: Write) -> None:
     ("override", "expected"),
     [
         ("product=gravimetri", "did you mean 'gravimetry'?"),
-        ("product=comparison", "is not made by this version"),
+        ("product=discharge", "is no product"),
         ("product=[gravimetry]", "is no product"),
         ("catalogue=3", "catalogue: found 3, expected text"),
         ("output=", "output: found None, expected text"),
@@ -323,10 +323,10 @@ def test_example_of_what_is_no_product_is_refused() -> None:
         run_files.example("gravimtry")
     with pytest.raises(
         SettingsError,
-        match=r"this version; expected one of gravimetry, altimetry, combination, mass_budget, "
-        "scenes, training, evaluation, restoration, shelf_damage, consistency$",
+        match=r"is no product; expected one of gravimetry, altimetry, combination, mass_budget, "
+        "scenes, training, evaluation, restoration, shelf_damage, consistency, comparison$",
     ):
-        run_files.example("comparison")
+        run_files.example("discharge")
 
 
 KEYS = sorted(
