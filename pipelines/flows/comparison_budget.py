@@ -18,7 +18,7 @@ from pipelines.flows import catalogue_inputs, mass_budget_epochs
 from pipelines.flows import mass_budget_snow as snow
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError
 from pipelines.flows.comparison_masks import row_matrix
-from pipelines.flows.comparison_sums import MethodSum, centred
+from pipelines.flows.comparison_sums import MethodSum, centred, months_in
 from pipelines.flows.mass_budget_rows import Rows
 from pipelines.flows.product_arrays import labels_of
 from pipelines.kernels.budget.years import year
@@ -146,7 +146,7 @@ class BudgetJob:
         fallen: Snow,
     ) -> tuple[FLOAT, FLOAT]:
         """Return masses at the middles of months and their spread, (row, month) [kg]."""
-        months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
+        months = months_in(group)
         firsts = months.astype("datetime64[D]").astype(np.int64)
         middles = (firsts + 15).astype("datetime64[D]")
         elapsed = calendar.elapsed(middles)

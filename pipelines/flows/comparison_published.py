@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.ledger import KeyFailed, Receipt
-from pipelines import stored
 from pipelines.flows.comparison_masks import row_matrix
-from pipelines.flows.comparison_sums import MethodSum, straight
+from pipelines.flows.comparison_sums import MethodSum, months_in, straight
 from pipelines.flows.product_arrays import labels_of
 from pipelines.kernels.comparison import alignment
 from pipelines.kernels.constants import KG_PER_GT
@@ -53,7 +52,7 @@ class PublishedJob:
                 f"{self.ground.first} and {self.ground.last}; are its regions others?"
             )
             raise KeyFailed(msg)
-        months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
+        months = months_in(group)
         rate, sigma = KG_PER_GT * rate, KG_PER_GT * sigma
         MethodSum(
             rate, np.diag(sigma**2), covered, *straight(rate, sigma, months)

@@ -22,6 +22,7 @@ from pipelines.flows.comparison_sums import (
     centred,
     decimal_year,
     member_covariance,
+    months_in,
     months_of,
     straight,
 )
@@ -73,8 +74,8 @@ class GravimetryJob:
         if len(sums) > 1:
             covariance = covariance + ensembles.factor_covariance(sums[1:])
         patterns = self._patterns(product, group, observed, gia)
-        lost, spread, shared = self._lost(kernels, rate)
         own = _leakage_alone(self.method, self.ground, kernels, rate)
+        lost, spread, shared = self._lost(kernels, own)
         alone = rate, np.sqrt(np.diag(covariance) + (own**2).sum(axis=0))
         mass, sigma = self._months(product, observed, gia.mean(axis=0), group)
         unseen = straight(lost, np.sqrt(np.diag(spread)), months_in(group))
@@ -86,11 +87,10 @@ class GravimetryJob:
         ).write(group, self.method.name)  # fmt: skip
         return Receipt(key, "done", note=note)
 
-    def _lost(self, kernels: FLOAT, rate: FLOAT) -> tuple[FLOAT, FLOAT, dict[str, FLOAT]]:
+    def _lost(self, kernels: FLOAT, own: FLOAT) -> tuple[FLOAT, FLOAT, dict[str, FLOAT]]:
         """Return what gravimetry does not see of each row, its spread, and what is shared."""
         if self.altimetry is None:
-            own = _leakage_alone(self.method, self.ground, kernels, rate)
-            return np.zeros_like(rate), own.T @ own, {}
+            return np.zeros(len(kernels)), own.T @ own, {}
         lost, whole = leakage_members(self.method, self.altimetry, self.ground, kernels)
         weight = np.full(len(lost), 1.0 / len(lost))
         shared = {self.altimetry.name: cross_covariance(lost, whole, weight)}
@@ -135,7 +135,7 @@ class GravimetryJob:
     ) -> tuple[FLOAT, FLOAT]:
         """Return masses and spreads on the months of the comparison, (row, month)."""
         epoch, series = self._series(product, observed, gia)
-        months = stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
+        months = months_in(group)
         solved = months_of(epoch)[:, None] == months
         count = solved.sum(axis=0)
         mass = np.where(count > 0, series.T @ solved / np.maximum(count, 1), np.nan)
@@ -206,8 +206,9 @@ def _leakage_alone(method: Method, ground: Ground, kernels: FLOAT, rate: FLOAT) 
     groups = (*regions.GROUPS, regions.ALL, regions.BUFFERED)
     polygons = [number for number, name in enumerate(names) if name not in groups]
     buffered, whole = (own[names.index(name)] for name in (regions.BUFFERED, regions.ALL))
-    share = np.abs(rate[: len(ground.polygons())]) / np.abs(own[polygons]).sum()
-    return np.stack([rate - again, row_matrix(ground.polygons()) @ ((buffered - whole) * share)])
+    common = ground.polygons()
+    share = np.abs(rate[: len(common)]) / np.abs(own[polygons]).sum()
+    return np.stack([rate - again, row_matrix(common) @ ((buffered - whole) * share)])
 
 
 def _degree(method: Method) -> int:
@@ -302,11 +303,6 @@ class AltimetryJob:
 def steady(group: zarr.Group, rate: FLOAT, covariance: FLOAT) -> tuple[FLOAT, FLOAT]:
     """Return the masses of steady rates on the months of the comparison, and their spread."""
     return straight(rate, np.sqrt(np.diag(covariance)), months_in(group))
-
-
-def months_in(group: zarr.Group) -> NDArray[np.datetime64]:
-    """Return the months of a comparison."""
-    return stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")
 
 
 def altimetry_basis(method: Method, ground: Ground, rows: int) -> FLOAT:

@@ -145,3 +145,8 @@ def member_covariance(members: FLOAT, weights: FLOAT | None = None) -> FLOAT:
     weight = np.full(len(members), 1.0 / len(members)) if weights is None else weights
     apart = (members - weight @ members) * np.sqrt(weight)[:, None]
     return np.asarray(apart.T @ apart)
+
+
+def months_in(group: zarr.Group) -> NDArray[np.datetime64]:
+    """Return the months of a comparison."""
+    return stored.values(group, "month").astype("datetime64[D]").astype("datetime64[M]")

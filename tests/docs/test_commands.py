@@ -58,10 +58,12 @@ def _wrong_names(words: list[str], command: click.Command) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+# History names what was: the changelog may speak of commands that are gone.
+NOW = [page for page in pages() if page.name != "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("page", NOW, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_can_be_typed(page: Path) -> None:
-    if page.name == "CHANGELOG.md":
-        pytest.skip("history names what was")
     found = {arguments: mistakes(arguments) for arguments in shown(page)}
 
     assert not {arguments: wrong for arguments, wrong in found.items() if wrong}
