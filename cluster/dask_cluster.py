@@ -305,7 +305,8 @@ def _prepare_workers(client: "Client", *, ours: bool) -> None:
     """Let every worker, also one that joins later, log as the driver does: redacted, signed.
 
     Workers that we started also leave Ctrl-C to the driver, which receives it too, commits what is
-    finished and then ends them; otherwise they would be gone before it can.
+    finished and then ends them; otherwise they would be gone before it can. They are silent about
+    heartbeats that nobody heard: their scheduler is in the driver, which ends before they do.
     """
     from distributed import Worker, WorkerPlugin
 
@@ -316,10 +317,18 @@ def _prepare_workers(client: "Client", *, ours: bool) -> None:
 
         def setup(self, worker: Worker) -> None:  # noqa: ARG002
             telemetry.join(run)
+            if ours:
+                logging.getLogger("distributed.worker").addFilter(_is_no_unheard_heartbeat)
             if ours and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     client.register_plugin(Prepared())
+
+
+def _is_no_unheard_heartbeat(record: logging.LogRecord) -> bool:
+    kind = record.exc_info[0] if record.exc_info else None
+    unheard = kind is not None and issubclass(kind, OSError)
+    return not (unheard and "heartbeat" in record.getMessage())
 
 
 def _compare_software(client: "Client") -> None:

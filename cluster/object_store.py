@@ -40,6 +40,7 @@ __all__ = [
     "filesystem",
     "is_local",
     "join",
+    "list_folders",
     "list_objects",
     "parse",
     "probe",
@@ -141,6 +142,24 @@ def list_objects(url: str | Path) -> list[str]:
         found = pages.paginate(Bucket=address.bucket, Prefix=prefix)
         keys = [entry["Key"] for page in found for entry in page.get("Contents", [])]
         return sorted(key.removeprefix(prefix) for key in keys)
+
+
+def list_folders(url: str | Path) -> list[str]:
+    """Return the names of the folders right below ``url``, sorted; the first thousand of a bucket.
+
+    A folder or prefix that does not exist holds none; a missing bucket is an error.
+    """
+    address = parse(url)
+    with store_errors(address.url):
+        if address.is_local:
+            below = address.local.iterdir() if address.local.is_dir() else ()
+            return sorted(each.name for each in below if each.is_dir())
+        prefix = f"{address.path}/" if address.path else ""
+        page = s3_client.client().list_objects_v2(
+            Bucket=address.bucket, Prefix=prefix, Delimiter="/"
+        )
+        found = [str(entry["Prefix"]) for entry in page.get("CommonPrefixes", [])]
+        return sorted(each.removeprefix(prefix).rstrip("/") for each in found)
 
 
 def delete(url: str | Path) -> None:

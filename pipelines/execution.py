@@ -27,6 +27,8 @@ from pipelines.lifecycle import (
 )
 
 if TYPE_CHECKING:
+    import zarr
+
     from cluster.lease import Lease
     from cluster.ledger import Receipt
     from cluster.ray_cluster import RayCluster
@@ -73,7 +75,7 @@ def execute(
     repository = zarr_sink.Repository.open(object_store.join(plan.output, "product.icechunk"))
     with signed, lease.held(plan.output, run_id=plan.run_id) as output:
         version = repository.begin(plan.run_id, fresh=fresh, describe=plan.description)
-        version.initialise(plan.template)
+        version.initialise(functools.partial(_arrays, plan))
         with observation.observed(plan, version, on_receipt) as watch:
             if _unfinished(plan, version.receipts()):
                 with ExitStack() as open_until_done:
@@ -84,6 +86,12 @@ def execute(
             if is_whole(plan.stages, version.receipts()) and not _is_told(plan, version):
                 _publish(plan, repository, version)
         return outcome(plan, version.receipts())
+
+
+def _arrays(plan: Plan, group: zarr.Group) -> None:
+    """Create the arrays of a plan, and keep beside them what it told before they were filled."""
+    plan.template(group)
+    group.attrs["nunatak:notes"] = list(plan.notes)
 
 
 def _unfinished(plan: Plan, receipts: Mapping[str, Receipt]) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.telemetry import redact
 from pipelines.report import methods, totals
 from pipelines.report.comparing import fine, pair_name
-from pipelines.report.material import KINDS, run_of
+from pipelines.report.material import KINDS, notes_of, run_of
 from pipelines.report.reached import Reached
 from pipelines.report.rounding import SIGNIFICANT, counted, rounded
 from pipelines.summary_page import Link, Notice, Sentence
@@ -373,8 +373,10 @@ def _left_out(of: Material) -> Iterator[Notice]:
 
 
 def _notes(of: Material) -> Iterator[Notice]:
-    """Yield what runs noted of their keys, alike ones once."""
+    """Yield what runs told before they began, and noted of their keys, alike ones once."""
     for output in of.outputs:
+        for note in notes_of(output):
+            yield _said(NOTE, f"{of.label(output)}, its plan: {redact(note)[:LONGEST_REASON]}")
         found = Counter(redact(str(each["note"]))[:LONGEST_REASON]
                         for each in receipts(output) if each.get("note"))  # fmt: skip
         for note, count in found.most_common():

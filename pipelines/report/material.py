@@ -156,6 +156,12 @@ def run_of(output: Output) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def notes_of(output: Output) -> list[str]:
+    """Return what the plan of a product's run told before it began."""
+    told = output.open().attrs.get("nunatak:notes", [])
+    return [str(note) for note in told] if isinstance(told, list) else []
+
+
 def coast_of(footprint: Any) -> list[Line]:
     """Return the outer rings of a footprint in longitude and latitude, drawn in EPSG:3031 [m].
 

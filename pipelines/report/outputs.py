@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import zarr
 
 ITEM = "item.json"
+MOST_LOOKED_INTO = 30
+"""Folders below an address without a product that are asked whether they hold one."""
 
 
 class ReportError(ValueError):
@@ -112,16 +114,27 @@ def open_outputs(addresses: Sequence[str]) -> tuple[Output, ...]:
     return found
 
 
+def _instead(address: str) -> str:
+    """Return what to do about an address without a product; those in its folders are named."""
+    from cluster import object_store
+
+    below = [object_store.join(address, name)
+             for name in object_store.list_folders(address)[:MOST_LOOKED_INTO]]  # fmt: skip
+    if held := [each for each in below if object_store.exists(object_store.join(each, ITEM))]:
+        return f"there are finished products below it, name those: {' '.join(held)}"
+    return (
+        "run it to its end first (`nunatak status RUN.yaml` says what is left), or name the output "
+        "of one that is"
+    )
+
+
 def _output(given: str) -> Output:
     from cluster import object_store
 
     address = object_store.parse(given).url.rstrip("/")
     path = object_store.join(address, ITEM)
     if not object_store.exists(path):
-        msg = (
-            f"{address} holds no finished product: there is no {ITEM}; run it to its end first "
-            "(`nunatak status RUN.yaml` says what is left), or name the output of one that is"
-        )
+        msg = f"{address} holds no finished product: there is no {ITEM}; {_instead(address)}"
         raise ReportError(msg)
     try:
         item = json.loads(object_store.read_bytes(path))

@@ -1,5 +1,6 @@
 """One way to reach Dask: local processes, an address, and clear words when there is neither."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -34,6 +35,27 @@ def _threads_started_by_a_product() -> int:
 def _slow_square(number: int) -> int:
     time.sleep(0.1)
     return number * number
+
+
+async def _told_of_heartbeat(fault, dask_worker):
+    """Fail a worker's next heartbeat; return whether its log tells of it."""
+    import logging
+    from types import SimpleNamespace
+    from unittest import mock
+
+    log, told = logging.getLogger("distributed.worker"), []
+    handler = logging.Handler()
+    handler.emit = told.append
+    gone = SimpleNamespace(heartbeat_worker=mock.AsyncMock(side_effect=fault))
+    log.addHandler(handler)
+    with (
+        mock.patch.object(dask_worker, "scheduler", gone),
+        mock.patch.object(dask_worker, "close", mock.AsyncMock()),
+        contextlib.suppress(fault),
+    ):
+        await dask_worker.heartbeat()
+    log.removeHandler(handler)
+    return bool(told)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +98,10 @@ class TestLocalProcesses:
     def test_computations_find_the_client_by_themselves(self, client):
         lazy = dask.delayed(os.getpid)()
         assert lazy.compute() in set(client.run(os.getpid).values())
+
+    @pytest.mark.parametrize(("fault", "told"), [(OSError, False), (ValueError, True)])
+    def test_of_heartbeats_that_nobody_heard_nothing_is_said(self, client, fault, told):
+        assert set(client.run(_told_of_heartbeat, fault).values()) == {told}
 
     def test_workers_log_as_the_driver_does(self, client):
         def handlers() -> list[str]:

@@ -79,10 +79,13 @@ class TestLocalFolders:
         assert object_store.read_bytes(target) == b"second"
         assert object_store.exists(object_store.join(tmp_path, "a"))
         assert object_store.list_objects(tmp_path) == ["a/b.bin"]
+        assert object_store.list_folders(tmp_path) == ["a"]
+        assert object_store.list_folders(tmp_path / "a") == []
         object_store.delete(target)
         object_store.delete(target)
         assert object_store.list_objects(tmp_path) == []
         assert object_store.list_objects(tmp_path / "absent") == []
+        assert object_store.list_folders(tmp_path / "absent") == []
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(MissingObjectError, match=r"absent\.txt: there is nothing"):
@@ -157,6 +160,8 @@ class TestS3:
         assert object_store.exists(object_store.join(base, "a"))
         assert not object_store.exists(s3_environment.url("round"))
         assert object_store.list_objects(base) == ["a/b.bin"]
+        assert object_store.list_folders(base) == ["a"]
+        assert object_store.list_folders(target) == object_store.list_folders(base + "/b") == []
         object_store.delete(target)
         object_store.delete(target)
         assert object_store.list_objects(base) == []

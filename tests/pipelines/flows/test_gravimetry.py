@@ -187,6 +187,7 @@ def test_the_product_opens_with_xarray_and_carries_units_grid_and_provenance(
     assert data.attrs["nunatak:seed"] == 1
     assert len(data.attrs["nunatak:inputs"]) == 51
     assert "members: 12" in data.attrs["nunatak:run"]
+    assert isinstance(data.attrs["nunatak:notes"], list)
 
 
 def test_figures_are_pictures_and_the_item_names_inputs_and_snapshot(finished: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
@@ -112,6 +113,14 @@ def test_an_output_without_a_product_is_a_mistake(tmp_path):
     result = nunatak("serve", tmp_path, "--port", "0")
     assert result.exit_code == 2
     assert "no finished product" in result.stderr
+
+
+def test_above_finished_products_these_are_named(written):
+    above = Path(written.output("gravimetry")).parent
+    result = nunatak("serve", above, "--port", "0")
+    assert result.exit_code == 2
+    assert f"name those: {above}/altimetry {above}/" in result.stderr
+    assert f" {above}/gravimetry" in result.stderr
 
 
 def test_others_than_this_machine_are_warned_of(written, report):

@@ -94,7 +94,12 @@ def products(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         "nunatak:collection": "months", "nunatak:source_checksum": "1220" + "ab" * 32,
     }  # fmt: skip
     return [
-        made.gravimetry(root, receipts=receipts, links=[gone]),
+        made.gravimetry(
+            root,
+            receipts=receipts,
+            links=[gone],
+            attributes={"nunatak:notes": ["maps of <40 km> only"]},
+        ),
         made.altimetry(root),
         made.damage(root),
     ]
@@ -217,6 +222,7 @@ def test_warnings_come_first_with_their_reasons(whole: Path) -> None:
     assert "1 of 1 inputs cannot be read from here any more: months" in before
     assert "different sets of regions" not in before
     assert before.index("Problem:") < before.index("Caution:")
+    assert "gravimetry, its plan: maps of <40 km> only" in before
 
 
 def test_provenance_tells_checksums_keys_seeds_and_the_run_file(whole: Path) -> None:
