@@ -16,15 +16,20 @@ import datetime as dt
 import io
 import math
 import re
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from pipelines import imbie_check, published_tables, tables
 from pipelines.kernels.budget.printed_numbers import Column
+from pipelines.published_masses import Masses, change_sigma, day_of
 
 BALANCES = frozenset({"mass_rate", "mass_balance"})
 """Quantities of our own tables that are rates of mass."""
+
+LONGEST_STEP = 1.5
+"""Steps between dates of a result, in usual ones, from which on dates are missing between them."""
 
 UNKNOWN = "published"
 """Class of a series whose method its file does not tell."""
@@ -81,12 +86,15 @@ class Series:
     intervals : tuple of Interval
     areas : tuple of (str, float)
         Areas of regions as the file prints them [km²]: they tell whether an id means the same ice.
+    masses : tuple of Masses
+        Errors of the masses whose differences intervals are, if the file gives masses.
     """
 
     name: str
     kind: str
     intervals: tuple[Interval, ...]
     areas: tuple[tuple[str, float], ...] = ()
+    masses: tuple[Masses, ...] = ()
 
 
 def read(
@@ -213,16 +221,23 @@ def _imbie(data: bytes, name: str) -> list[Series]:
         if further is not None and cells.pop(further).upper() in _OTHER_SHEET:
             continue
         region = _SHEETS.get(cells[3].upper(), cells[3])
-        series.setdefault(tuple(cells[:3]), []).append((region, [float(c) for c in cells[6:]]))
-    several = len(series) > 1
-    return [
-        Series(
-            "-".join((name, *key)).replace(" ", "_") if several else name,
-            _kind(key[1]),
-            tuple(_as_rates(found) if kind == "rate" else _differences(found)),
-        )
-        for key, found in series.items()
-    ]
+        series.setdefault(tuple(cells[:3]), []).append((region, [float(c) for c in cells[4:]]))
+    names = {key: "-".join((name, *key)).replace(" ", "_") if series.keys() - {key} else name
+             for key in series}  # fmt: skip
+    return [_of_imbie(names[key], _kind(key[1]), found, kind) for key, found in series.items()]
+
+
+def _of_imbie(name: str, of: str, rows: list[tuple[str, list[float]]], kind: str) -> Series:
+    """Return the series of a file's rows: region; area, area observed, dates, value and sigma."""
+    areas = tuple({region: numbers[0] for region, numbers in rows if numbers[0] > 0.0}.items())
+    if kind == "rate":
+        return Series(name, of, tuple(_as_rates(rows)), areas)
+    by_region: dict[str, list[list[float]]] = {}
+    for region, (_, _, *numbers) in rows:
+        by_region.setdefault(region, []).append(numbers)
+    found = [_differences(region, sorted(held)) for region, held in by_region.items()]
+    intervals = tuple(interval for held, _ in found for interval in held)
+    return Series(name, of, intervals, areas, tuple(masses for _, masses in found))
 
 
 def _is_result(header: Sequence[str]) -> bool:
@@ -232,7 +247,10 @@ def _is_result(header: Sequence[str]) -> bool:
 
 
 def _result(data: bytes, name: str) -> Series:
-    """Return a published result: rates from each date to the next, of the region in its name."""
+    """Return a published result: rates from each date to the next, of the region in its name.
+
+    Where dates are missing a rate lasts as long as the file's usual one (the median), not longer.
+    """
     header, *lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
     words = [" ".join(cell.lower().split()) for cell in header]
     at = [words.index("year"), *(words.index(word) for word in sorted(_RESULT))]
@@ -246,10 +264,13 @@ def _result(data: bytes, name: str) -> Series:
     if len(rows) < 2 or not all(least <= year <= most for year in years):
         msg = f"{name}: found the dates {years[:3]}, expected two decimal years at least"
         raise PublishedRateError(msg)
-    ends = [year for year, *_ in rows[1:]] + [2.0 * rows[-1][0] - rows[-2][0]]
+    steps = [after - year for year, after in pairwise(years)]
+    usual = statistics.median(steps)
+    steps = [usual if step > LONGEST_STEP * usual else step for step in steps]
+    ends = [year + step for year, step in zip(years, [*steps, steps[-1]], strict=True)]
     region = next((region for word, region in _PLACES if word in name.lower()), "AIS")
     intervals = tuple(
-        Interval(region, _day(year), _day(end), value, sigma)
+        Interval(region, day_of(year), day_of(end), value, sigma)
         for (year, value, sigma), end in zip(rows, ends, strict=True)
     )
     return Series(_without_place(name), UNKNOWN, intervals)
@@ -276,37 +297,33 @@ def merged(series: Iterable[Series]) -> tuple[Series, ...]:
     for each in series:
         held = found.get((each.name, each.kind), Series(each.name, each.kind, ()))
         found[each.name, each.kind] = dataclasses.replace(
-            held, intervals=held.intervals + each.intervals, areas=held.areas + each.areas
+            held,
+            intervals=held.intervals + each.intervals,
+            areas=held.areas + each.areas,
+            masses=held.masses + each.masses,
         )
     return tuple(_measured(each) for each in found.values())
 
 
 def _as_rates(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:
-    for region, (start, end, value, sigma) in rows:
-        yield Interval(region, _day(start), _day(end), value, sigma)
+    for region, (_, _, start, end, value, sigma) in rows:
+        yield Interval(region, day_of(start), day_of(end), value, sigma)
 
 
-def _differences(rows: Iterable[tuple[str, list[float]]]) -> Iterator[Interval]:
-    """Yield the rates between masses; errors that accumulate add in squares between two dates."""
-    by_region: dict[str, list[list[float]]] = {}
-    for region, numbers in rows:
-        by_region.setdefault(region, []).append(numbers)
-    for region, masses in by_region.items():
-        for (start, before, known), (end, after, then) in pairwise(sorted(masses)):
-            years = end - start
-            sigma = abs(then**2 - known**2) ** 0.5 / years
-            yield Interval(region, _day(start), _day(end), (after - before) / years, sigma)
-
-
-def _day(year: float) -> dt.date:
-    """Return the day nearest to a decimal year.
-
-    >>> _day(2011.4959), _day(2012.0)
-    (datetime.date(2011, 7, 1), datetime.date(2012, 1, 1))
-    """
-    first = dt.datetime(int(year), 1, 1, tzinfo=dt.UTC)
-    length = dt.datetime(int(year) + 1, 1, 1, tzinfo=dt.UTC) - first
-    return (first + (year - int(year)) * length + dt.timedelta(hours=12)).date()
+def _differences(region: str, rows: list[list[float]]) -> tuple[list[Interval], Masses]:
+    """Return the rates between masses (date, mass, sigma), and the errors of the masses."""
+    date, mass, sigma = zip(*rows, strict=True)
+    masses = Masses(region, date, sigma)
+    change = change_sigma(masses)
+    days = masses.days
+    intervals = [
+        Interval(
+            region, days[i], days[j], (mass[j] - mass[i]) / (date[j] - date[i]),
+            float(change[i, j] / (date[j] - date[i])) or float("nan"),
+        )
+        for i, j in pairwise(range(len(rows)))
+    ]  # fmt: skip
+    return intervals, masses
 
 
 def _printed(data: bytes, name: str, period: tuple[dt.date, dt.date] | None) -> list[Series]:
@@ -361,7 +378,11 @@ def _stated(period: tuple[dt.date, dt.date] | None, name: str) -> tuple[dt.date,
 
 
 def _epoch(label: str) -> tuple[dt.date, dt.date] | None:
-    """Return an epoch of ice years: 2007-2011 begins in July 2007 and ends with June 2011."""
+    """Return an epoch of ice years: 2007-2011 begins in July 2007 and ends with June 2011.
+
+    A single year is the ice year that begins in it, not the calendar year: table 1 of Yang et al.
+    (2023) makes their epoch 2000 of the velocities of 2000 to 2001.
+    """
     match = _EPOCH.fullmatch(label)
     if not match:
         return None

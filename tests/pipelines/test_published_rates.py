@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines import imbie, imbie_check, published_rates, tables
 from pipelines.imbie_names import DIALECTS, Dialect
+from pipelines.published_masses import Masses
 from pipelines.published_rates import PublishedRateError, Series, read
 from tests.fixtures.published import published
 
@@ -127,10 +128,22 @@ def test_masses_of_every_dialect_give_the_rates_between_their_dates(dialect: Dia
 
     one, other = series.intervals
     assert (one.region, one.value, one.sigma) == ("AIS", -75.0, 30.0)
-    # −200 Gt in two years; of the error at the end, √(50² − 30²) has come since.
+    # −200 Gt in two years; an error of two years lies half way between that of one and of three.
     assert other.value == -100.0
     assert other.sigma == pytest.approx(40.0 / 2.0)
     assert one.after == other.first
+    assert series.masses == (Masses("AIS", (2013.5, 2014.5, 2016.5), (0.0, 30.0, 50.0)),)
+    assert dict(series.areas) == {"AIS": 12169469.0}
+
+
+def test_intervals_between_masses_of_no_error_have_none_that_is_known() -> None:
+    bare = [imbie.Mass("1", 62e3, 62e3, 2010.0 + n, 3.0 * n, 0.0) for n in range(3)]
+    noisy = [imbie.Mass("1", 62e3, 62e3, 2010.0 + n, 3.0 * n, 4.0) for n in range(3)]
+
+    (none,), (some,) = read(dm(bare), name="bare"), read(dm(noisy), name="noisy")
+
+    assert all(math.isnan(each.sigma) for each in none.intervals)
+    assert [each.sigma for each in some.intervals] == pytest.approx([4.0 * 2.0**0.5] * 2)
 
 
 @given(
@@ -234,6 +247,45 @@ def test_results_of_imbie_are_rates_until_the_next_date(
     assert [each.after for each in found.intervals] == ends[1:]
 
 
+def test_a_gap_of_a_result_stays_a_gap() -> None:
+    """Months as IMBIE dates them, March to May 1992 missing: February's rate ends with it."""
+    first, *_, last = header = RESULT.splitlines()[0].split(",")
+    assert (first, len(header), last[-4:]) == ("Year", 4, "(Gt)")
+    dates = [1992.0, 1992.083, 1992.417, 1992.5, 1992.583]
+    text = "\n".join([",".join(header), *(f"{date},-10,5,0" for date in dates)])
+
+    (found,) = read(text.encode(), name="imbie_antarctica_2021_Gt")
+
+    ends = [each.after for each in found.intervals]
+    starts = [each.first for each in found.intervals]
+    assert ends[0] == starts[1] == dt.date(1992, 1, 31)
+    assert (ends[1], starts[2]) == (dt.date(1992, 3, 2), dt.date(1992, 6, 2))
+    assert ends[2:-1] == starts[3:]
+    assert ends[-1] == dt.date(1992, 9, 1)
+
+
+def test_a_single_year_of_a_paper_is_the_ice_year_that_begins_in_it() -> None:
+    (series,) = read(b"basin,MB_2008,MB_2009-2010\n1,2,3\n", name="table")
+
+    assert [(each.first, each.after) for each in series.intervals] == [
+        (dt.date(2008, 7, 1), dt.date(2009, 7, 1)),
+        (dt.date(2009, 7, 1), dt.date(2010, 7, 1)),
+    ]
+
+
+def test_areas_of_a_file_of_imbie_are_kept_by_set_and_region() -> None:
+    zwally = dmdt(RATES, "imbie-2024").decode()
+    rignot = zwally.splitlines()[1].replace("Zwally", "Rignot").replace("213744.00", "99000.00")
+    assert rignot.count("99000.00") == 1
+    none = zwally.splitlines()[1].replace("Zwally,22", "Zwally,5").replace("213744.00", "0.00")
+
+    one, other = read(f"{zwally}{rignot}\n{none}\n".encode(), name="both")
+
+    assert dict(one.areas) == {"22": 213744.0, "AP": 228732.0}
+    assert dict(other.areas) == {"22": 99000.0}
+    assert published_rates.merged([one])[0].areas == one.areas
+
+
 def test_files_of_several_regions_become_one_series_and_a_file_named_twice_is_refused() -> None:
     west, all_of_it = (read(RESULT.encode(), name=f"imbie_{place}antarctica_2021")
                        for place in ("west_", ""))  # fmt: skip
@@ -243,6 +295,14 @@ def test_files_of_several_regions_become_one_series_and_a_file_named_twice_is_re
     assert [each.region for each in found.intervals] == ["WAIS"] * 3 + ["AIS"] * 3
     with pytest.raises(PublishedRateError, match="region WAIS has a rate of 1992-01-01"):
         published_rates.merged([*west, *west])
+
+
+def test_errors_of_masses_stay_with_the_regions_of_several_files() -> None:
+    west = [imbie.Mass("WAIS", 2e6, 2e6, each.date, each.dm, 2.0 * each.sigma) for each in MASSES]
+
+    (found,) = published_rates.merged([*read(dm(MASSES), name="t"), *read(dm(west), name="t")])
+
+    assert [each.region for each in found.masses] == ["AIS", "WAIS"]
 
 
 def row(region: str, first: str, last: str, value: float, **more: str) -> tables.Row:
