@@ -111,6 +111,19 @@ class ComparisonChoices:
 
     def conflicts(self) -> list[tuple[str, str]]:
         """Return what does not fit together, as (key, message)."""
-        if len(set(self.combine)) == len(self.combine):
-            return []
-        return [("combine", f"found {', '.join(self.combine)}, expected each method once")]
+        found = []
+        if len(set(self.combine)) < len(self.combine):
+            found.append(("combine", f"found {', '.join(self.combine)}, expected each method once"))
+        for name, whole in self._shared_parts().items():
+            if whole > 1.0:
+                told = f"found causes that make {whole:.2f} of the variance of {name}"
+                found.append(("shared", f"{told}, expected 1 at most: squares of shares add"))
+        return found
+
+    def _shared_parts(self) -> dict[str, float]:
+        """Return which part of each method's variance the causes of ``shared`` make [1]."""
+        parts: dict[str, float] = {}
+        for cause in self.shared:
+            for name, share in zip(cause.methods, cause.shares, strict=False):
+                parts[name] = parts.get(name, 0.0) + share**2
+        return parts

@@ -22,14 +22,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines import stored
+from pipelines.flows import comparison_altimetry as altimetry
 from pipelines.flows import comparison_arrays as arrays
 from pipelines.flows import comparison_budget as budget
 from pipelines.flows import comparison_dynamics as dynamics
+from pipelines.flows import comparison_gravimetry as gravimetry
 from pipelines.flows import comparison_inputs as inputs
 from pipelines.flows import comparison_results as results
-from pipelines.flows import comparison_spectral as spectral
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.comparison_combination import combination_job
+from pipelines.flows.comparison_leakage import LeakageOf, telling
 from pipelines.flows.comparison_masks import MASK_DEGREE, MaskJob
 from pipelines.flows.comparison_published import PublishedJob
 from pipelines.flows.comparison_together import TogetherJob
@@ -126,9 +128,9 @@ def _patterns(run: Run, found: ComparisonInputs) -> Iterator[tuple[str, str]]:
     for method in found.methods:
         names: tuple[str, ...] = ()
         if method.kind == "gravimetry" and method.series is None:
-            names = spectral.gravimetry_causes(method, found.gia, mask=mask)
+            names = gravimetry.gravimetry_causes(method, found.gia, mask=mask)
         elif method.kind == "altimetry" and method.series is None:
-            names = spectral.altimetry_causes(method, mask=mask)
+            names = altimetry.altimetry_causes(method, mask=mask)
         elif method.kind == "mass_budget" and method.series is None:
             names = budget.budget_causes(method, mask=mask)
         yield from ((name, method.name) for name in names)
@@ -147,8 +149,10 @@ def stages_of(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> tuple
             "kernels of the regions and of narrower ones",
         ))  # fmt: skip
     kinds = tuple(each.kind for each in found.methods)
+    told = telling(found, choices.least_covered)
+    leaning = {each.name: told.name for each in _gravimetries(found)} if told else {}
     last: dict[str, Job] = {
-        "together": TogetherJob(kinds, layout.combined, layout.regions, choices)
+        "together": TogetherJob(kinds, layout.combined, layout.regions, choices, leaning)
     }
     source = dynamics.budget_of(found.methods)
     if layout.shelves and source is not None:
@@ -168,20 +172,21 @@ def _job(run: Run, found: ComparisonInputs, method: Method) -> Job:
     choices = run.choices
     if method.series is not None:
         return PublishedJob(method, found.ground, choices.rate)
+    told = telling(found, choices.least_covered)
     if method.kind == "gravimetry":
-        return spectral.GravimetryJob(
-            method,
-            found.ground,
-            found.gia,
-            choices.gia_share,
-            choices.leakage_share,
-            spectral.leaking(found),
-        )
+        alike = _gravimetries(found)
+        later = alike[alike.index(method) + 1 :]
+        leakage = LeakageOf(found.ground, told, choices.leakage_share, tuple(later))
+        return gravimetry.GravimetryJob(method, found.ground, found.gia, choices.gia_share, leakage)
     if method.kind == "altimetry":
-        return spectral.AltimetryJob(method, found.ground)
+        return altimetry.AltimetryJob(method, found.ground)
     if method.kind == "mass_budget":
         return budget.BudgetJob(method, found.ground, choices.rate)
-    return combination_job(method, found)
+    return combination_job(method, found, told)
+
+
+def _gravimetries(found: ComparisonInputs) -> list[Method]:
+    return [each for each in found.methods if each.kind == "gravimetry" and each.series is None]
 
 
 def _bytes(method: Method, rows: int) -> int:
@@ -216,13 +221,17 @@ def _notes(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> Iterator
             how = "as printed, on the mask that it was printed for; `nunatak audit` checks it"
         covers = f"; it covers {method.first} to {method.last}"
         yield f"{method.name}: {how}{'' if method.is_aligned(found.ground) else covers}"
+    kept = set(found.ground.polygons().region)
+    if gone := [name for name in found.ground.regions.open_regions().region if name not in kept]:
+        yield f"the mask {run.inputs.grounded_ice} leaves nothing of {', '.join(gone)}"
     for kind in ("gravimetry", "altimetry", "mass_budget"):
         alike = [m.name for m in found.methods if m.kind == kind and m.name in layout.combined]
         named = {name for cause in run.choices.shared for name in cause.methods}
         if len(alike) > 1 and not named.issuperset(alike):
+            but = " but for what they do not see" if kind == "gravimetry" else ""
             yield (
-                f"{' and '.join(alike)} are all {kind} and count as independent; say what they "
-                "share in comparison.shared, or combine one of them (comparison.combine)"
+                f"{' and '.join(alike)} are all {kind} and count as independent{but}; say what "
+                "they share in comparison.shared, or combine one of them (comparison.combine)"
             )
     if layout.shelves and dynamics.budget_of(found.methods) is None:
         yield "no mass budget is named, so damage has no discharge beside it"

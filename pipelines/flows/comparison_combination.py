@@ -13,21 +13,14 @@ from numpy.typing import NDArray
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
 from pipelines.flows import combination_sums
+from pipelines.flows import comparison_leakage as leakage
 from pipelines.flows.combination_spectra import Sources
+from pipelines.flows.comparison_altimetry import altimetry_basis, covered, steady
+from pipelines.flows.comparison_leakage import cross_covariance, spectral_kernels
 from pipelines.flows.comparison_masks import row_kernels
-from pipelines.flows.comparison_spectral import (
-    altimetry_basis,
-    cross_covariance,
-    leakage_members,
-    leaking,
-    period_of,
-    spectral_kernels,
-    steady,
-)
 from pipelines.flows.comparison_sums import MethodSum, member_covariance
 from pipelines.flows.product_arrays import labels_of
 from pipelines.kernels import basins
-from pipelines.kernels.comparison.alignment import covered_share
 from pipelines.kernels.mixed_ensembles import MixedEnsemble
 
 if TYPE_CHECKING:
@@ -65,13 +58,13 @@ class CombinationJob:
         }
         if self.named[0] and self.leaks_by and self.leaks_by == self.named[1]:
             kernels = spectral_kernels(self.parts[0], self.ground, rows)
-            lost, _ = leakage_members(*self.parts, self.ground, kernels)
+            lost, _ = leakage.members(*self.parts, self.ground, kernels)
             shared[self.named[0]] += cross_covariance(parts[1], lost, counts[1])
         mass, sigma = steady(group, rate, np.asarray(covariance))
-        covered = covered_share(*period_of(self.method), self.ground.period)
-        MethodSum(
-            rate, np.asarray(covariance), covered, mass, sigma, shared=shared
-        ).write(group, self.method.name)  # fmt: skip
+        part = covered(self.method, self.ground)
+        MethodSum(rate, np.asarray(covariance), part, mass, sigma, shared=shared).write(
+            group, self.method.name
+        )
         return Receipt(key, "done", note="a steady rate, no series")
 
     def _own(self, rows: int) -> tuple[FLOAT, FLOAT]:
@@ -116,9 +109,14 @@ class CombinationJob:
         return np.zeros(rows)
 
 
-def combination_job(method: Method, found: ComparisonInputs) -> CombinationJob:
-    """Return the job of a combination, which knows its sources and what they are called here."""
-    parts, named, alone = [], [], leaking(found)
+def combination_job(
+    method: Method, found: ComparisonInputs, telling: Method | None
+) -> CombinationJob:
+    """Return the job of a combination, which knows its sources and what they are called here.
+
+    ``telling`` is the altimetry that tells what gravimetry does not see.
+    """
+    parts, named = [], []
     for role, source in method.made_of:
         run = yaml.safe_load(str(source.open().attrs["nunatak:run"]))
         parts.append(
@@ -126,4 +124,4 @@ def combination_job(method: Method, found: ComparisonInputs) -> CombinationJob:
         )
         named.append(next((each.name for each in found.methods if each.source == source), None))
     return CombinationJob(method, found.ground, (parts[0], parts[1]), (named[0], named[1]),
-                          alone.name if alone is not None else None)  # fmt: skip
+                          telling.name if telling is not None else None)  # fmt: skip

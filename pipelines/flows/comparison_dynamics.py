@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,17 +14,20 @@ from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored, tables
 from pipelines.flows import mass_budget_epochs
 from pipelines.flows.catalogue_inputs import InputError
+from pipelines.flows.comparison_places import own_regions
 from pipelines.flows.product_arrays import Array, labels_of, whole
 from pipelines.kernels.comparison.lagged_correlation import (
     LEAST_YEARS,
+    Lagged,
     Pair,
     SeriesError,
     lagged_correlations,
     persistence,
 )
-from pipelines.kernels.constants import KG_PER_GT
+from pipelines.kernels.constants import DAYS_PER_YEAR, KG_PER_GT
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     import zarr
 
     from pipelines.flows.catalogue_inputs import Source
@@ -33,6 +36,13 @@ if TYPE_CHECKING:
     from pipelines.settings_comparison import Dynamics
 
 FLOAT = NDArray[np.float64]
+DATES = NDArray[np.datetime64]
+
+LONG_ENOUGH = 0.8
+"""An interval of velocity shorter than this does not stand for the ice year that it is in [yr]."""
+
+MOST_SAID = 5
+"""Of so many shelves a receipt says why they are not correlated."""
 
 FOUND = ("lag", "correlation", "years", "p_local", "p_family")
 """What is told of a shelf's correlation."""
@@ -75,31 +85,50 @@ def resolve(
         Neither polygons of the shelves nor ``comparison.dynamics.behind`` say which basins; a
         shelf that several products map.
     """
-    found = []
     stated = {each.shelf.lower(): each.regions for each in choices.behind}
-    budget = next((each for each in methods if each.kind == "mass_budget"), None)
-    # Basins near a shelf are those of the comparison: a budget of others must be told its own.
-    is_told = shelves is not None and (budget is None or budget.same_regions)
-    near = _near(ground, shelves, 1_000.0 * choices.reach_km) if shelves and is_told else {}
-    known = labels_of(budget.product.open(), "row") if budget and budget.source else ()
-    for product in damage:
-        for name, rows in _fractions(product).items():
-            behind = stated.get(name.lower(), near.get(name.lower()))
-            if not behind:
-                msg = (
-                    f"inputs.shelf_damage: which basins lie behind {name} is not known; name "
-                    "polygons of ice shelves as inputs.shelves, raise comparison.dynamics.reach_km,"
-                    f" or say comparison.dynamics.behind: [{{shelf: {name}, regions: [...]}}]"
-                )
-                raise InputError(msg)
-            _require_known(name, behind, known)
-            rows.sort(key=_summer)
-            found.append(DamageOf(
-                name, tuple(behind), tuple(_summer(row) for row in rows),
-                tuple(row.value for row in rows), tuple(row.uncertainty for row in rows),
-            ))  # fmt: skip
+    mapped = [pair for product in damage for pair in _fractions(product).items()]
+    budget = next((m for m in methods if m.kind == "mass_budget" and m.source), None)
+    unstated = [name for name, _ in mapped if name.lower() not in stated]
+    near: dict[str, tuple[str, ...]] = {}
+    if shelves is not None and unstated:
+        near = _near(_basins(ground, budget), shelves, 1_000.0 * choices.reach_km)
+    known = labels_of(budget.product.open(), "row") if budget else ()
+    found = []
+    for name, rows in mapped:
+        behind = stated.get(name.lower(), near.get(name.lower()))
+        if not behind:
+            raise InputError(_untold(name, shelves, near, choices.reach_km))
+        _require_known(name, behind, known)
+        rows.sort(key=_summer)
+        found.append(DamageOf(
+            name, tuple(behind), tuple(_summer(row) for row in rows),
+            tuple(row.value for row in rows), tuple(row.uncertainty for row in rows),
+        ))  # fmt: skip
     _require_once(found, list(stated) if damage else [])
     return tuple(found)
+
+
+def _basins(ground: Ground, budget: Method | None) -> gpd.GeoDataFrame:
+    """Return the regions that discharge is known of: the budget's own, where they are others."""
+    if budget is None or budget.same_regions:
+        return ground.polygons()
+    return own_regions(budget)
+
+
+def _untold(
+    name: str, shelves: Source | None, near: Mapping[str, tuple[str, ...]], reach_km: float
+) -> str:
+    """Say why no basins are known to lie behind a shelf, and what to do."""
+    said = f"inputs.shelf_damage: which basins lie behind {name} is not known"
+    choose = f"say comparison.dynamics.behind: [{{shelf: {name}, regions: [...]}}]"
+    if shelves is None:
+        return f"{said}; name polygons of ice shelves as inputs.shelves, or {choose}"
+    if name.lower() not in near:
+        return f"{said}: inputs.shelves has {', '.join(list(near)[:30])}; {choose}"
+    return (
+        f"{said}: none is within {reach_km:g} km of it; raise comparison.dynamics.reach_km, or "
+        f"{choose}"
+    )
 
 
 def _require_known(shelf: str, behind: Sequence[str], known: Sequence[str]) -> None:
@@ -149,9 +178,8 @@ def _summer(row: tables.Row) -> int:
     return int(told) if told.isdigit() else (row.period_start - dt.timedelta(days=182)).year
 
 
-def _near(ground: Ground, shelves: Source, reach_m: float) -> dict[str, tuple[str, ...]]:
-    """Return the regions within reach of each shelf."""
-    basins = ground.polygons()
+def _near(basins: gpd.GeoDataFrame, shelves: Source, reach_m: float) -> dict[str, tuple[str, ...]]:
+    """Return the regions within reach of each shelf, by its name in small letters."""
     table = shelves.open_regions()
     return {
         str(name).lower(): tuple(basins.region[basins.geometry.distance(shape) <= reach_m])
@@ -176,7 +204,7 @@ def arrays(shelves: Sequence[DamageOf], lags: int) -> list[Array]:
         whole("damage_fraction_sigma", ("shelf", "summer"), (n, years), "1",
               "one standard deviation of it"),
         whole("discharge_behind", ("shelf", "summer"), (n, years), "kg yr-1",
-              "discharge of the basins behind the shelf, of the ice year around the summer"),
+              "discharge of the basins behind the shelf, mean of the ice year around the summer"),
         whole("discharge_behind_sigma", ("shelf", "summer"), (n, years), "kg yr-1",
               "one standard deviation of it"),
         whole("lagged_correlation", ("shelf", "lag"), (n, lags + 1), "1",
@@ -212,15 +240,19 @@ class DynamicsJob:
         return Receipt(key, "done", note=self._correlate(group, held))
 
     def _correlate(self, group: zarr.Group, held: dict[str, FLOAT]) -> str:
-        """Write the correlations of the shelves that have years enough; say which have not."""
-        pairs = {
-            number: Pair(shelf.shelf, held["damage_fraction"][number],
-                         held["discharge_behind"][number])
-            for number, shelf in enumerate(self.shelves)
-        }  # fmt: skip
-        enough = {n: pair for n, pair in pairs.items() if _can_follow(pair)}
+        """Write the correlations of the shelves that have years enough; say why others have not."""
+        pairs = [
+            Pair(shelf.shelf, damage, discharge)
+            for shelf, damage, discharge in zip(
+                self.shelves, held["damage_fraction"], held["discharge_behind"], strict=True
+            )
+        ]
+        unfit = {n: why for n, pair in enumerate(pairs) if (why := _unfit(pair))}
+        enough = {n: pair for n, pair in enumerate(pairs) if n not in unfit}
+        said = [f"{pairs[n].name}: {why}" for n, why in unfit.items()]
+        said[MOST_SAID:] = [f"and {len(said) - MOST_SAID} more"] * (len(said) > MOST_SAID)
         if not enough:
-            return f"no shelf has {LEAST_YEARS} years of both that vary; nothing is correlated"
+            return "; ".join(["nothing is correlated", *said])
         lag = min(self.choices.longest_lag, len(span(self.shelves)) - LEAST_YEARS)
         try:
             found = lagged_correlations(
@@ -229,16 +261,21 @@ class DynamicsJob:
             )  # fmt: skip
         except SeriesError as error:
             raise KeyFailed(str(error)) from error
-        made = {name: np.full(stored.array(group, name).shape, np.nan)
-                for name in ("lagged_correlation", "lagged_correlation_found")}  # fmt: skip
-        for number, each in zip(enough, found, strict=True):
-            made["lagged_correlation"][number, : lag + 1] = each.correlations
-            made["lagged_correlation_found"][number] = (
-                each.lag, each.correlation, each.years, each.local, each.family,
-            )  # fmt: skip
-        for name, values in made.items():
-            stored.write(group, name, values)
-        return f"{len(enough)} of {len(pairs)} shelves have years enough to be correlated"
+        _write_found(group, dict(zip(enough, found, strict=True)))
+        return "; ".join([f"{len(enough)} of {len(pairs)} shelves are correlated", *said])
+
+
+def _write_found(group: zarr.Group, found: Mapping[int, Lagged]) -> None:
+    """Write what was found of shelves by their number; NaN for the others and at longer lags."""
+    made = {name: np.full(stored.array(group, name).shape, np.nan)
+            for name in ("lagged_correlation", "lagged_correlation_found")}  # fmt: skip
+    for number, each in found.items():
+        made["lagged_correlation"][number, : len(each.correlations)] = each.correlations
+        made["lagged_correlation_found"][number] = (
+            each.lag, each.correlation, each.years, each.local, each.family,
+        )  # fmt: skip
+    for name, values in made.items():
+        stored.write(group, name, values)
 
 
 _SERIES = (
@@ -246,14 +283,17 @@ _SERIES = (
 )  # fmt: skip
 
 
-def _can_follow(pair: Pair) -> bool:
-    """Whether a pair has years enough, and both of its series vary."""
+def _unfit(pair: Pair) -> str:
+    """Say why a pair cannot be correlated; nothing where it can."""
     common = int((np.isfinite(pair.leader) & np.isfinite(pair.follower)).sum())
-    try:
-        return common >= LEAST_YEARS and bool(persistence(pair.leader) + persistence(pair.follower)
-                                              >= 0.0)  # fmt: skip
-    except SeriesError:
-        return False
+    if common < LEAST_YEARS:
+        return f"{common} years of both, expected {LEAST_YEARS} at least"
+    for name, series in (("damage", pair.leader), ("discharge", pair.follower)):
+        try:
+            persistence(series)
+        except SeriesError as error:
+            return f"{name}: {error}"
+    return ""
 
 
 def discharge_behind(
@@ -261,12 +301,14 @@ def discharge_behind(
 ) -> tuple[FLOAT, FLOAT]:
     """Return the discharge of the basins behind a shelf in the ice year around each summer.
 
-    Errors of basins are taken as independent, those of one basin as the budget tells them.
+    Errors of basins are taken as independent, those of one basin as the budget tells them, between
+    months of a year too.
 
     Returns
     -------
     value, sigma : ndarray, shape (summer,)
-        [kg yr⁻¹]; NaN for a summer in no year of the budget.
+        [kg yr⁻¹]; NaN for a summer that the budget has no whole year of, see
+        :func:`ice_year_weights`.
     """
     names = labels_of(product, "row")
     if missing := [each for each in shelf.behind if each not in names]:
@@ -278,19 +320,52 @@ def discharge_behind(
                   for edge in ("start", "end"))  # fmt: skip
     found = np.full((2, len(summers)), np.nan)
     for number, summer in enumerate(summers):
-        middle = np.datetime64(f"{summer + 1}-01-15")
-        at = np.flatnonzero((start <= middle) & (middle < end))
-        if at.size:
-            members = values[:, at[0], rows].sum(axis=1)
-            own = np.mean([spread[:, row, at[0], at[0]] for row in rows], axis=1).sum()
+        weights = ice_year_weights(start, end, summer)
+        on = np.flatnonzero(weights)
+        if on.size:
+            w = weights[on]
+            members = np.einsum("t,mtr->m", w, values[:, on][:, :, rows])
+            own = np.einsum("t,u,mrtu->m", w, w, spread[:, rows][:, :, on][:, :, :, on]).mean()
             between = members.var(ddof=1) if len(members) > 1 else 0.0
             found[:, number] = members.mean(), np.sqrt(own + between)
     return found[0], found[1]
 
 
+def ice_year_weights(start: DATES, end: DATES, summer: int) -> FLOAT:
+    """Return what each interval of velocity counts in the ice year around a summer.
+
+    July to June: the intervals in it by their days, if together they are all of it; else the one
+    of :data:`LONG_ENOUGH` at least that holds the middle of the summer, such as a calendar year.
+    A single month is no year.
+
+    Parameters
+    ----------
+    start, end : ndarray of datetime64[D], shape (year,)
+        First days, and first days after, of intervals that do not overlap.
+    summer : int
+        Year of the November in which the summer begins.
+
+    Returns
+    -------
+    ndarray, shape (year,)
+        Weights [1] that sum to 1; all 0 where the intervals make no such year.
+    """
+    first, after = (np.datetime64(f"{year}-07-01") for year in (summer, summer + 1))
+    days = (end - start).astype(np.float64)
+    inside = np.where((first <= start) & (end <= after), days, 0.0)
+    if inside.sum() == (after - first).astype(np.float64):
+        return np.asarray(inside / inside.sum())
+    middle = np.datetime64(f"{summer + 1}-01-15")
+    holds = (start <= middle) & (middle < end) & (days >= LONG_ENOUGH * DAYS_PER_YEAR)
+    weights = np.zeros(len(start))
+    weights[np.flatnonzero(holds)[:1]] = 1.0
+    return weights
+
+
 def budget_of(methods: Sequence[Method]) -> ProductSource | None:
-    """Return the first mass budget among the methods; None without one."""
-    return next((each.source for each in methods if each.kind == "mass_budget"), None)
+    """Return the first mass budget of ours among the methods; None without one."""
+    return next((each.source for each in methods if each.kind == "mass_budget" and each.source),
+                None)  # fmt: skip
 
 
 def rows_of(group: zarr.Group) -> list[tuple[str, str, int, float, float]]:

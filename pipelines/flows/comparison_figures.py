@@ -24,39 +24,54 @@ SUMMER_MIDDLE = 1.04
 """Where a summer stands on an axis of years: mid-January after its November [yr]."""
 
 
-def pictures(group: zarr.Group, layout: Layout) -> dict[str, bytes]:
-    """Return the pictures of a comparison by path."""
+def pictures(group: zarr.Group, layout: Layout, *, least_covered: float) -> dict[str, bytes]:
+    """Return the pictures of a comparison by path.
+
+    Rates and curves that cover less than ``least_covered`` of the period [1] are left out: they
+    are not compared, and tables tell them apart.
+    """
     from pipelines.figures import comparison_curves, comparison_rates
 
     when = f"{layout.months[0]} to {layout.months[-1]}"
+    usable = stored.read(group, "covered") >= least_covered
     groups = range(layout.regions, len(layout.rows))
     made = {
         f"figures/{name}.png": comparison_rates.method_rates(
             [layout.rows[r] for r in rows],
-            rates(group, list(rows)),
+            held,
             combined=combined(group, list(rows)),
             title=f"Mass balance by every method, {when}",
         )
         for name, rows in (("groups", groups), ("regions", range(layout.regions)))
-        if len(rows)
+        if len(rows) and (held := rates(group, list(rows), usable))
     }
     if layout.pairs:
         made["figures/closures.png"] = comparison_rates.standardised_differences(
             layout.rows, closures(group), title=f"How far methods are apart, {when}"
         )
-    drawn = {layout.rows[r]: curves(group, layout, r) for r in groups}
+    drawn = {layout.rows[r]: curves(group, layout, r, usable) for r in groups}
     if drawn := {name: each for name, each in drawn.items() if each}:
         title = f"Mass beside its mean, {when}"
         made["figures/cumulative.png"] = comparison_curves.cumulative_by_method(drawn, title=title)
     return made | _damage(group)
 
 
-def rates(group: zarr.Group, rows: list[int]) -> dict[str, tuple[FLOAT, FLOAT]]:
-    """Return rates and standard deviations of some rows by method [Gt yr⁻¹]."""
-    value = stored.read(group, "mass_rate")[:, rows] / KG_PER_GT
+def rates(
+    group: zarr.Group, rows: list[int], usable: NDArray[np.bool_]
+) -> dict[str, tuple[FLOAT, FLOAT]]:
+    """Return rates and standard deviations of some rows by method [Gt yr⁻¹].
+
+    NaN where a method is not usable, of shape (method, row of the comparison); a method that is
+    nowhere is left out.
+    """
+    value = np.where(usable, stored.read(group, "mass_rate"), np.nan)[:, rows] / KG_PER_GT
     spread = np.einsum("mrr->mr", stored.read(group, "mass_rate_covariance"))[:, rows]
-    sigma = np.sqrt(spread) / KG_PER_GT
-    return {name: (value[m], sigma[m]) for m, name in enumerate(labels_of(group, "method"))}
+    sigma = np.where(np.isfinite(value), np.sqrt(spread) / KG_PER_GT, np.nan)
+    return {
+        name: (value[m], sigma[m])
+        for m, name in enumerate(labels_of(group, "method"))
+        if np.isfinite(value[m]).any()
+    }
 
 
 def combined(group: zarr.Group, rows: list[int]) -> tuple[FLOAT, FLOAT] | None:
@@ -74,8 +89,10 @@ def closures(group: zarr.Group) -> dict[str, FLOAT]:
     return {f"{a} − {b}".replace("_", " "): z[p] for p, (a, b) in enumerate(pairs)}
 
 
-def curves(group: zarr.Group, layout: Layout, row: int) -> dict[str, Curve]:
-    """Return the curve of a row by every method that has one, gaps as NaN."""
+def curves(
+    group: zarr.Group, layout: Layout, row: int, usable: NDArray[np.bool_]
+) -> dict[str, Curve]:
+    """Return the curve of a row by every method that has one and is usable, gaps as NaN."""
     from pipelines.figures.comparison_curves import Curve
 
     mass, sigma = (stored.read(group, name)[:, row] / KG_PER_GT for name in ("mass", "mass_sigma"))
@@ -83,7 +100,7 @@ def curves(group: zarr.Group, layout: Layout, row: int) -> dict[str, Curve]:
     return {
         name: Curve(times, mass[m], sigma[m])
         for m, name in enumerate(layout.methods)
-        if np.isfinite(mass[m]).any()
+        if usable[m, row] and np.isfinite(mass[m]).any()
     }
 
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster.ledger import KeyFailed
-from pipelines import published_rates
+from pipelines import published_rates, stored
 from pipelines.flows import catalogue_inputs, finished_products, regions
 from pipelines.flows.catalogue_inputs import POLYGONS, InputError, Source, input_item, source_of
+from pipelines.flows.comparison_sums import months_of
 from pipelines.flows.finished_products import Finished, ProductSource
 from pipelines.lifecycle import InputItem
 from pipelines.settings_comparison import METHODS
@@ -89,7 +90,7 @@ class Method:
     same_regions : bool
         Whether it was summed over the common regions themselves.
     first, last : date
-        What it covers.
+        What it covers: of gravimetry its months, whatever period its run asked for.
     made_of : tuple of (str, ProductSource)
         For a combination, its gravimetry and altimetry, at the snapshots that it combined.
     series : Series or None
@@ -167,6 +168,12 @@ def resolve(run: Run) -> ComparisonInputs:
     published, records = _published(run)
     ground = _ground(run, polygons)
     table = ground.polygons()
+    if table.empty:
+        msg = (
+            f"inputs.grounded_ice: {run.inputs.grounded_ice} leaves nothing of the regions "
+            f"{run.regions}; expected outlines of the same ice"
+        )
+        raise InputError(msg)
     methods = (*(_method(each, polygons, found) for each in found), *published)
     _require_one_name(methods)
     return ComparisonInputs(
@@ -209,7 +216,7 @@ def _method(found: Finished, polygons: dict[str, pystac.Item], all_found: list[F
     alone = len([each for each in all_found if each.role == found.role]) == 1
     folder = PurePosixPath(found.source.address.rstrip("/")).name
     name = found.role if alone else _label(folder)
-    first, last = (dt.date.fromisoformat(day) for day in found.attributes["nunatak:period"])
+    first, last = _days_of(found)
     return Method(
         name=name,
         kind=found.role,
@@ -220,6 +227,18 @@ def _method(found: Finished, polygons: dict[str, pystac.Item], all_found: list[F
         last=last,
         made_of=_made_of(found, all_found) if found.role == "combination" else (),
     )
+
+
+def _days_of(found: Finished) -> tuple[dt.date, dt.date]:
+    """Return the first and the last day that a product has anything of."""
+    first, last = (dt.date.fromisoformat(day) for day in found.attributes["nunatak:period"])
+    if found.role != "gravimetry":
+        return first, last
+    months = months_of(stored.read(found.source.open(), "epoch"))
+    if not len(months):
+        return first, last
+    after = (months[-1] + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+    return months[0].astype("datetime64[D]").astype(dt.date), after.astype(dt.date)
 
 
 def _label(text: str) -> str:

@@ -43,7 +43,8 @@ def tell(finished: Finished, *, run: Run, found: ComparisonInputs, layout: Layou
         written["damage"] = comparison_tables.damage_rows(group, run, layout)
     for name, rows in written.items():
         finished.write(f"tables/{name}.csv", tables.write_rows(rows))
-    for path, data in comparison_figures.pictures(group, layout).items():
+    least = run.choices.least_covered
+    for path, data in comparison_figures.pictures(group, layout, least_covered=least).items():
         finished.write(path, data)
     product_results.publish(
         run, TITLE, inputs=found, snapshot=finished.snapshot,

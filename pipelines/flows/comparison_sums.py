@@ -40,6 +40,8 @@ class MethodSum:
         Terms of a budget and their standard deviations [kg yr⁻¹].
     patterns : mapping of str to ndarray, shape (row,)
         What one plausible error of a cause adds to the rate [kg yr⁻¹].
+    moved : mapping of str to ndarray, shape (row,)
+        What such errors of other methods add to it, by cause and method, ``CAUSE@METHOD``.
     expected : mapping of str to Expected
         What amplitude causes would have, where it is not that of an error of some size.
     odds : mapping of str to float
@@ -59,6 +61,7 @@ class MethodSum:
     shared: Mapping[str, FLOAT] = field(default_factory=dict)
     terms: Mapping[str, tuple[FLOAT, FLOAT]] = field(default_factory=dict)
     patterns: Mapping[str, FLOAT] = field(default_factory=dict)
+    moved: Mapping[str, FLOAT] = field(default_factory=dict)
     expected: Mapping[str, Expected] = field(default_factory=dict)
     odds: Mapping[str, float] = field(default_factory=dict)
     lost: FLOAT | None = None
@@ -87,7 +90,10 @@ class MethodSum:
             told = np.stack([self.terms.get(term, unknown)[number] for term in TERMS])
             stored.write(group, name, told, slot)
         patterns = [label.rpartition("@") for label in labels_of(group, "cause")]
-        held = [self.patterns[c] if m == method else nothing for c, _, m in patterns]
+        held = [
+            self.patterns[c] if m == method else self.moved.get(f"{c}@{m}", nothing)
+            for c, _, m in patterns
+        ]
         if held:
             stored.write(group, "cause_effect", np.stack(held), slot)
             odds = [self.odds.get(c, 0.0) if m == method else 0.0 for c, _, m in patterns]

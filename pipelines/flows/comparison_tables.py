@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines import stored
 from pipelines.flows import comparison_dynamics as dynamics
+from pipelines.flows import comparison_snow as snow
 from pipelines.flows.comparison_arrays import TERMS
 from pipelines.flows.product_arrays import labels_of
 from pipelines.flows.product_results import row
@@ -56,6 +57,7 @@ def _by_method(group: zarr.Group, run: Run, found: ComparisonInputs) -> Iterator
     sigma = np.sqrt(np.einsum("mrr->mr", stored.read(group, "mass_rate_covariance"))) / KG_PER_GT
     covered, lost = stored.read(group, "covered"), stored.read(group, "mass_rate_lost") / KG_PER_GT
     usable = covered >= run.choices.least_covered
+    made = snow.notes(group)
     for m, method in enumerate(found.methods):
         signal = SIGNALS.get(method.kind, SIGNALS["published"])
         days = _own_days(run, method, found.ground)
@@ -63,8 +65,9 @@ def _by_method(group: zarr.Group, run: Run, found: ComparisonInputs) -> Iterator
             if np.isfinite(rate[m, r]):
                 note = (
                     f"method={method.name};class={method.kind};mask={_mask(method)};"
+                    f"rate={_reading(run, method)};"
                     f"covered={covered[m, r]:.3f};unseen={lost[m, r]:+.3f};"
-                    f"signal={signal.replace(';', ',')}"
+                    f"signal={signal.replace(';', ',')}{made[m][r]}"
                 )
                 quantity = "mass_balance" if usable[m, r] else NOT_COMPARED
                 yield row(run, quantity, name, float(rate[m, r]), float(sigma[m, r]),
@@ -79,6 +82,13 @@ def _own_days(run: Run, method: Method, ground: Ground) -> tuple[dt.date, dt.dat
     return (method.first, method.last) if apart else run.period
 
 
+def _reading(run: Run, method: Method) -> str:
+    """Return what the rate weighs: days as the run says, or what the method allows."""
+    if method.series is None and method.kind != "mass_budget":
+        return "trend" if method.kind == "gravimetry" else "steady"
+    return str(run.choices.rate)
+
+
 def _mask(method: Method) -> str:
     if method.series is not None:
         return "as published"
@@ -87,12 +97,13 @@ def _mask(method: Method) -> str:
 
 def _terms(group: zarr.Group, run: Run, found: ComparisonInputs) -> Iterator[Row]:
     value, sigma = (stored.read(group, name) / KG_PER_GT for name in ("term", "term_sigma"))
+    made = snow.notes(group)
     for m, method in enumerate(found.methods):
         for t, term in enumerate(TERMS):
             for r, name in enumerate(found.rows):
                 if np.isfinite(value[m, t, r]):
                     yield row(run, term, name, float(value[m, t, r]), float(sigma[m, t, r]),
-                              unit=UNIT, note=f"method={method.name}")  # fmt: skip
+                              unit=UNIT, note=f"method={method.name}{made[m][r]}")  # fmt: skip
 
 
 def _combined(group: zarr.Group, run: Run) -> Iterator[Row]:
@@ -185,15 +196,14 @@ def _movers(group: zarr.Group, run: Run) -> Iterator[Row]:
     held, value = stored.read(group, "cause_effect") / KG_PER_GT, stored.read(group, "closure")
     pairs = [(a, b) for i, a in enumerate(methods) for b in methods[i + 1 :]]
     for p, pair in enumerate(pairs):
-        asked = [(n, label.rpartition("@")) for n, label in enumerate(labels)
-                 if label.rpartition("@")[2] in pair]  # fmt: skip
+        first, second = (methods.index(each) for each in pair)
         for r, name in enumerate(labels_of(group, "row")):
+            # Also of an error of a third method, if one of the two leans on that.
             moved = {
-                (cause, method): (1.0 if method == pair[0] else -1.0)
-                * float(held[methods.index(method), n, r])
-                for n, (cause, _, method) in asked
+                (cause, method): float(held[first, n, r] - held[second, n, r])
+                for n, (cause, _, method) in enumerate(each.rpartition("@") for each in labels)
             }
-            known = {key: size for key, size in moved.items() if np.isfinite(size)}
+            known = {key: size for key, size in moved.items() if np.isfinite(size) and size}
             if known and np.isfinite(value[p, r]):
                 cause, method = max(known, key=lambda key: abs(known[key]))
                 note = (f"between={pair[0]}-{pair[1]};first={pair[0]};second={pair[1]};"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -40,10 +40,11 @@ class TogetherJob:
     combined: tuple[str, ...]
     regions: int
     choices: ComparisonChoices
+    leaning: Mapping[str, str]
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Write covariances, combined estimates, closures and causes."""
-        together = Together.read(group, self.choices.shared)
+        together = Together.read(group, self.choices.shared, self.leaning)
         there = [name for name in _MADE if name in group]
         made = {name: np.full(stored.array(group, name).shape, np.nan) for name in there}
         usable = together.usable(self.choices.least_covered)
@@ -71,17 +72,17 @@ class TogetherJob:
     ) -> str:
         """Fill in how well each cause explains the disagreements of regions; name the best."""
         names, labels = together.names, labels_of(group, "cause")
+        usable = usable[:, : self.regions]
         members = [names.index(name) for name in self.combined if usable[names.index(name)].any()]
-        everywhere = np.asarray(np.all(usable[members], axis=0), dtype=np.bool_)
-        rows = np.flatnonzero(everywhere[: self.regions]).astype(np.int64)
+        rows = np.flatnonzero(np.all(usable[members], axis=0)).astype(np.int64)
         if len(members) < 2 or not len(rows) or not labels:
             return "no disagreement to explain"
         moved = [names.index(label.rpartition("@")[2]) for label in labels]
         held = stored.read(group, "cause_effect") / KG_PER_GT
         patterns = {
-            label: _differences(held[method, n, rows], method, members)
+            label: _differences(held[members, n][:, rows])
             for n, (label, method) in enumerate(zip(labels, moved, strict=True))
-            if method in members and np.isfinite(held[method, n, rows]).all()
+            if method in members and np.isfinite(held[members, n][:, rows]).all()
         }
         try:
             apart = together.disagreements(members, rows)
@@ -101,7 +102,8 @@ class TogetherJob:
         first = max(
             found, key=lambda each: each.evidence + made["cause_prior"][labels.index(each.name)]
         )
-        return f"likeliest cause: {first.name}, ln B {first.evidence:.1f}"
+        weak = "" if first.evidence > attribution.BY_CHANCE else ", no more than chance gives"
+        return f"likeliest cause: {first.name}, ln B {first.evidence:.1f}{weak}"
 
 
 def _combine(
@@ -113,13 +115,14 @@ def _combine(
     row: int,
 ) -> None:
     """Fill in what the methods that are combined say together, and without each in turn."""
-    found, methods = together.estimates(row, kept), together.names
+    found, methods = together.among(row, kept), together.names
     told = {
         "generalised_least_squares": combining.generalised_mean(found),
         "imbie": combining.imbie_mean(found, kinds),
     }
     for name in kept if len(kept) > 1 else ():
-        told[f"without:{name}"] = combining.generalised_mean(together.without(row, kept, name))
+        others = [each for each in kept if each != name]
+        told[f"without:{name}"] = combining.generalised_mean(together.among(row, others))
     for name, each in told.items():
         at = estimates.index(name), row
         made["combined"][at] = KG_PER_GT * each.value
@@ -163,6 +166,8 @@ class Together:
         Share of the period [1].
     alone, alone_sigma : ndarray, shape (method, row)
         Rate and standard deviation without leaning on another method [kg yr⁻¹].
+    leaning : mapping of str to str
+        Methods that take from another what they do not see, and that other.
     """
 
     names: tuple[str, ...]
@@ -173,9 +178,12 @@ class Together:
     covered: FLOAT
     alone: FLOAT
     alone_sigma: FLOAT
+    leaning: Mapping[str, str]
 
     @classmethod
-    def read(cls, group: zarr.Group, shared: tuple[Share, ...]) -> Together:
+    def read(
+        cls, group: zarr.Group, shared: tuple[Share, ...], leaning: Mapping[str, str]
+    ) -> Together:
         """Return what the sums of the methods have written."""
         names = labels_of(group, "method")
         known = np.nan_to_num(stored.read(group, "mass_rate_shared"))
@@ -188,6 +196,7 @@ class Together:
             stored.read(group, "covered"),
             stored.read(group, "mass_rate_alone"),
             stored.read(group, "mass_rate_alone_sigma"),
+            leaning,
         )
 
     @property
@@ -219,14 +228,16 @@ class Together:
             msg = f"{', '.join(names)}: {error}; lower the shares of comparison.shared"
             raise KeyFailed(msg) from error
 
-    def without(self, row: int, names: Sequence[str], left: str) -> Estimates:
-        """Return what the others say, and what those that lean on the one left out say alone."""
-        others = [name for name in names if name != left]
-        found = self.estimates(row, others)
+    def among(self, row: int, names: Sequence[str]) -> Estimates:
+        """Return what some methods say; those that lean on none of them say it alone [Gt yr⁻¹].
+
+        Errors that two of them share are scaled with their own.
+        """
+        found = self.estimates(row, names)
         values, covariance = found.values.copy(), found.covariance.copy()
-        for number, name in enumerate(others):
+        for number, name in enumerate(names):
             at = self.names.index(name)
-            if np.any(self.known[at, self.names.index(left)]):
+            if name in self.leaning and self.leaning[name] not in names:
                 values[number] = self.alone[at, row] / KG_PER_GT
                 scale = self.alone_sigma[at, row] / KG_PER_GT / found.sigmas[number]
                 covariance[number] *= scale
@@ -289,8 +300,6 @@ def _expected(
     }
 
 
-def _differences(pattern: FLOAT, moved: int, members: list[int]) -> FLOAT:
-    """Return what a pattern of one method does to the distances from the first."""
-    first, others = members[0], members[1:]
-    factors = [float(m == moved) - float(first == moved) for m in others]
-    return np.concatenate([factor * pattern for factor in factors])
+def _differences(effects: FLOAT) -> FLOAT:
+    """Return what a cause does to the distances from the first method, by its (member, row)."""
+    return np.asarray((effects[1:] - effects[0]).ravel())

@@ -16,7 +16,11 @@ STEPS = 4
 """Of the secant that finds the distance; each gains two digits."""
 
 SIMPLIFIED_M = 1_000.0
-"""Detail of a coast below this is left out [m]: the distance sought is several times that."""
+"""Detail of a coast below this is left out [m], or less, see :data:`SIMPLIFIED_SHARE`."""
+
+SIMPLIFIED_SHARE = 0.25
+"""Detail that is left out is at most this part of the distance by which the coast moves [1]:
+otherwise a small shape would lose more by being made simple than was asked for."""
 
 
 def narrowed(shape: shapely.Geometry, *, share: float) -> shapely.Geometry:
@@ -48,8 +52,8 @@ def narrowed(shape: shapely.Geometry, *, share: float) -> shapely.Geometry:
     if not (shape.area > 0.0 and 0.0 < share <= 0.5):
         msg = f"found an area of {shape.area:g} m² and a share of {share:g}, expected 0 to 0.5"
         raise MarginError(msg)
-    plain = shape.simplify(SIMPLIFIED_M)
     wanted = share * shape.area
+    plain = shape.simplify(min(SIMPLIFIED_M, SIMPLIFIED_SHARE * wanted / shape.length))
     distance = wanted / plain.length
     for _ in range(STEPS):
         distance *= share * plain.area / (plain.area - plain.buffer(-distance).area)

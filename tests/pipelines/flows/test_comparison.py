@@ -93,7 +93,7 @@ def finished(common: Common, tmp_path_factory: pytest.TempPathFactory) -> Finish
 
 QUANTITIES = {
     "comparison": {
-        "mass_balance": {"method", "class", "mask", "covered", "unseen", "signal"},
+        "mass_balance": {"method", "class", "mask", "rate", "covered", "unseen", "signal"},
         "surface_mass_balance": {"method"},
         "discharge": {"method"},
         "mass_balance_combined": {"by", "chi_square", "freedom", "birge", "weights"},
@@ -119,7 +119,8 @@ def test_tables_follow_the_schema_and_the_contract(finished: Finished, name: str
     assert {row.quantity for row in found} == set(QUANTITIES[name])
     assert {(row.product, row.region_set) for row in found} == {("comparison", "basins")}
     for row in found:
-        assert set(row.told) - {"without"} == QUANTITIES[name][row.quantity], row
+        always = set(row.told) - {"without", "snow", "replaced"}
+        assert always == QUANTITIES[name][row.quantity], row
         assert row.note.count(";") == len(row.told) - 1, row
     period = {(row.period_start.isoformat(), row.period_end.isoformat()) for row in found}
     if name in ("comparison", "causes"):
@@ -260,9 +261,10 @@ def by_day(region: str, folder: Path) -> tuple[float, float, float]:
     s = (np.arange(len(days)) + 0.5) / len(days)
     w = 6.0 * s * (1.0 - s) / len(days)
     start, end = (pd.to_datetime(years[f"period_{edge}"]).to_numpy() for edge in ("start", "end"))
-    own = np.array([w[(days >= a) & (days <= b)].sum() for a, b in zip(start, end, strict=True)])
+    held = [(days >= a) & (days <= b) for a, b in zip(start, end, strict=True)]
+    own = np.array([w[each].sum() for each in held])
     value, sigma = (own @ years[name].to_numpy() / own.sum() for name in ("value", "uncertainty"))
-    return float(value), float(sigma), float(own.sum())
+    return float(value), float(sigma), float(np.mean(np.any(held, axis=0)))
 
 
 def test_the_file_that_a_budget_writes_for_imbie_is_read_as_its_years(
@@ -309,7 +311,7 @@ def test_terms_of_the_budget_make_its_balance(finished: Finished) -> None:
     for region, methods in finished.rates().items():
         snow, out = (held[name, region] for name in ("surface_mass_balance", "discharge"))
         assert snow.value - out.value == pytest.approx(methods["mass_budget"].value, abs=1e-9)
-        assert snow.told == out.told == {"method": "mass_budget"}
+        assert snow.told == out.told == {"method": "mass_budget", "snow": "months"}
 
 
 def test_series_are_curves_beside_their_mean_with_no_row_in_a_gap(finished: Finished) -> None:
@@ -322,7 +324,8 @@ def test_series_are_curves_beside_their_mean_with_no_row_in_a_gap(finished: Fini
         days = [(row.period_start.day, (row.period_end + dt.timedelta(days=1)).day) for row in own]
         assert set(days) == {(1, 1)}
         assert sum(row.value for row in own) == pytest.approx(0.0, abs=1e-4)
-        assert len(own) == (21 if method == "gravimetry" else 24)
+        # What is published begins in July 2011; three months of gravity were not measured.
+        assert len(own) == {"gravimetry": 21, PUBLISHED: 19}.get(method, 24)
         assert {row.unit for row in own} == {"Gt"}
     assert all(np.isfinite([row.value, row.uncertainty]).all() for row in held)
 
@@ -348,13 +351,12 @@ def test_what_moves_a_difference_most_is_the_largest_effect_on_either(finished: 
 
     for one, other in itertools.combinations(names, 2):
         for number, region in enumerate(finished.labels("row")):
+            # Errors of altimetry move what gravimetry takes from it as well.
             moved = {
-                cause: (1.0 if cause.endswith(f"@{one}") else -1.0)
-                * effect[names.index(cause.rpartition("@")[2]), n, number]
+                cause: effect[names.index(one), n, number] - effect[names.index(other), n, number]
                 for n, cause in enumerate(causes)
-                if cause.rpartition("@")[2] in (one, other)
             }
-            if not moved:
+            if not any(moved.values()):
                 assert (f"{one}-{other}", region) not in found
                 continue
             row = found[f"{one}-{other}", region]
@@ -415,7 +417,7 @@ def test_damage_stands_beside_the_discharge_of_the_year_around_the_summer(
             dt.date(summer, 11, 1), dt.date(summer + 1, 3, 31)
         )  # fmt: skip
         assert row.unit == "Gt yr-1"
-    assert "no shelf has 8 years of both that vary; nothing is correlated" in finished.said
+    assert "nothing is correlated" in finished.said
 
 
 def test_pictures_show_something_and_the_item_names_what_was_compared(finished: Finished) -> None:

@@ -315,6 +315,12 @@ def test_another_density_moves_altimetry_to_the_members_that_have_it(
         # If this one is right, the rate that was told has what the mean has more than it.
         expected = brute.altimetry.mean(axis=0) - brute.altimetry[chosen].mean(axis=0)
         close(plain.effect(f"density:{name}", "altimetry"), expected, part=1e-9)
+        # Gravimetry takes from altimetry what it does not see, right or wrong.
+        slot = plain.labels("cause").index(f"density:{name}@altimetry")
+        moved = brute.lost.mean(axis=0) - brute.lost[chosen].mean(axis=0)
+        close(plain.of("cause_effect", "gravimetry")[slot], moved, part=1e-9)
+        for other in ("mass_budget", "combination"):
+            assert (plain.of("cause_effect", other)[slot] == 0.0).all()
 
 
 def test_a_correction_that_is_missing_leaves_the_balance_too_high(

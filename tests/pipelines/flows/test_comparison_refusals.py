@@ -240,14 +240,6 @@ def test_basins_that_the_budget_has_not_are_refused(common: Common, tmp_path: Pa
             comparison={"dynamics": {"behind": both}})  # fmt: skip
 
 
-def test_basins_near_a_shelf_are_none_of_a_budget_by_other_regions(
-    common: Common, tmp_path: Path
-) -> None:
-    inputs = {"shelf_damage": [common.address("shelf_damage")], "shelves": "shelves"}
-    match = "which basins lie behind cedar is not known"
-    refused(common, tmp_path, match, "mass_budget", inputs=inputs, regions="few")
-
-
 def test_a_shelf_that_two_products_map_is_refused(common: Common, tmp_path: Path) -> None:
     other = write_shelf_damage(tmp_path / "again", {"Cedar": {2011: (0.2, 0.1)}})
     inputs = {

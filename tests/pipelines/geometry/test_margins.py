@@ -88,6 +88,19 @@ def test_a_ragged_coast_loses_the_share_though_its_detail_is_left_out() -> None:
     assert lost(shape, 0.02) == pytest.approx(0.02, rel=0.02)
 
 
+@given(side=st.floats(1.0, 20_000.0), share=st.floats(0.005, 0.5))
+def test_a_square_of_any_size_loses_what_is_asked_for(side: float, share: float) -> None:
+    """Of one smaller than the detail that is left out of a coast, half was lost before it moved."""
+    square = shapely.box(7e5, -3e5, 7e5 + side, -3e5 + side)
+
+    left = narrowed(square, share=share)
+
+    assert 1.0 - left.area / square.area == pytest.approx(share, rel=5e-3)
+    assert left.bounds[0] - square.bounds[0] == pytest.approx(
+        side * (1.0 - math.sqrt(1.0 - share)) / 2.0, rel=5e-3
+    )
+
+
 @pytest.mark.parametrize("share", [0.0, -0.1, 0.51, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(MarginError, match=r"a share of .*, expected 0 to 0\.5"):

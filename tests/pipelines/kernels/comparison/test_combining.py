@@ -144,33 +144,9 @@ class TestDifferences:
         assert np.std(many[:, 1] - many[:, 2]) == pytest.approx(apart.sigma, rel=0.02)
         assert apart.z == pytest.approx(apart.value / apart.sigma)
 
-    def test_a_budget_closes_within_the_error_of_all_its_terms(self):
-        found = estimates(
-            {"smb": (2000.0, 90.0), "discharge": (2110.0, 50.0), "gravimetry": (-95.0, 25.0)}
-        )
-        gap = combining.closure({"smb": 1.0, "discharge": -1.0, "gravimetry": -1.0}, found)
-        assert gap.value == pytest.approx(-15.0)
-        assert gap.sigma == pytest.approx((90.0**2 + 50.0**2 + 25.0**2) ** 0.5)
-
-    def test_leaving_one_out_knows_what_the_others_share_with_it(self):
-        found = estimates(METHODS, SHARED)
-        told = combining.leave_one_out(found)
-        many = drawn(found, 0.0, 20_000)
-        for number, name in enumerate(found.names):
-            others, apart = told[name]
-            rest = np.delete(many, number, axis=1) @ np.array(others.weights)
-            assert np.std(many[:, number] - rest) == pytest.approx(apart.sigma, rel=0.02)
-            assert apart.value == pytest.approx(found.values[number] - others.value)
-
     def test_what_is_not_there_is_refused(self):
         found = estimates(METHODS)
         with pytest.raises(EstimateError, match=r"no estimate by \['x'\]"):
             combining.difference(found, "x", "budget")
-        with pytest.raises(EstimateError, match="the budget needs"):
-            combining.closure({"smb": 1.0}, found)
         with pytest.raises(EstimateError, match="does not differ from itself"):
             combining.difference(found, "budget", "budget")
-        with pytest.raises(EstimateError, match="without terms"):
-            combining.closure({"budget": 0.0}, found)
-        with pytest.raises(EstimateError, match="two at least"):
-            combining.leave_one_out(estimates({"a": (1.0, 1.0)}))
