@@ -8,6 +8,7 @@ A policy in the head forbids scripts and addresses, in case something slips thro
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -80,8 +81,13 @@ class Sentence:
 
     @property
     def text(self) -> str:
-        """Its words alone."""
-        return "".join(each if isinstance(each, str) else each.text for each in self.parts)
+        r"""Its words alone, for a terminal: without characters that would steer it.
+
+        >>> Sentence(("An\x1b[2Jna ", Link("3 Gt", "t.html"))).text
+        'An[2Jna 3 Gt'
+        """
+        words = "".join(each if isinstance(each, str) else each.text for each in self.parts)
+        return "".join(c for c in words if unicodedata.category(c)[0] != "C")
 
 
 Cell = str | int | Link | Sentence

@@ -41,14 +41,16 @@ def serve_command(outputs: tuple[str, ...], host: str, port: int, hosts: tuple[s
         if page_server.is_open(made):
             click.echo(
                 f"warning: whoever reaches {host} can read these products: there is no password "
-                "and no encryption; put a server that has both before it, or use 127.0.0.1",
+                "and no encryption; put a server that has both before it, or use 127.0.0.1. By a "
+                "name of this machine they need --allow-host NAME",
                 err=True,
             )
         served = page_server.names(found)
         _write(found, page, page_server.locate(served), with_report=report is None)
         address = page_server.address_of(made)
-        told = f"{address} shows {len(found)} products, {address}map/ their map; Ctrl-C ends it"
-        site = page_server.site(page, served, report=report, hosts=hosts)
+        what = "one product" if len(found) == 1 else f"{len(found)} products"
+        told = f"{address} shows {what}, {address}map/ the map; Ctrl-C ends it"
+        site = page_server.site(page, served, report=report, hosts=(host, *hosts))
         page_server.serve(site, made, ready=lambda: click.echo(told))
     click.echo("ended")
     return Answer(DONE, {"address": address, "products": sorted(served)})

@@ -69,7 +69,7 @@ def sector_bars(
     draw_anomalies(left, names, epochs, discharge, sigma)
     draw_changes(right, *changes(discharge, sigma, change_sigma), high=high)
     canvas.heading(left, f"(a) discharge less the mean of {len(epochs)} epochs")
-    canvas.heading(right, f"(b) {epochs[-1]} less {epochs[0]}")
+    canvas.heading(right, f"(b) {canvas.plain(f'{epochs[-1]} less {epochs[0]}')}")
     kind = "σ of independent epochs" if change_sigma is None else "σ as given"
     right.set_xlabel(f"[{UNIT}], {kind}", fontsize=6.5)
     made.legend(*left.get_legend_handles_labels(), loc="outside lower center", frameon=False,
@@ -133,12 +133,13 @@ def draw_anomalies(
         axes.barh(
             (rows + (n - (len(epochs) - 1) / 2.0) * thick)[there], anomaly[n][there],
             height=thick, xerr=sigma[n][there], color=colour, edgecolor=canvas.GREY,
-            linewidth=0.3, label=epoch,
+            linewidth=0.3, label=canvas.plain(epoch),
             error_kw={"ecolor": canvas.INK, "elinewidth": 0.6, "capsize": 1.2, "capthick": 0.6},
         )  # fmt: skip
     axes.axvline(0.0, color=canvas.INK, linewidth=0.7)
     told = ["no data" if np.isnan(value) else f"mean {value:.0f} {UNIT}" for value in mean]
-    axes.set_yticks(rows, [f"{name}\n{text}" for name, text in zip(names, told, strict=True)])
+    shown = [canvas.plain(name) for name in names]
+    axes.set_yticks(rows, [f"{name}\n{text}" for name, text in zip(shown, told, strict=True)])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"anomaly [{UNIT}]; error bars: one σ of the epoch's discharge")
     canvas.tidy(axes)

@@ -140,7 +140,8 @@ def change_maps(
         maps.draw_lines(axes, coast, width=0.5)
         maps.draw_frame(axes, frame, labelled=n == 0)
         prefix = f"{canvas.letter(n)} " if len(changes) > 1 else f"{title}, "
-        canvas.heading(axes, f"{prefix}{name}", right=sigma_text(*change[2:], changes=True))
+        told = f"{prefix}{canvas.plain(name)}"
+        canvas.heading(axes, told, right=sigma_text(*change[2:], changes=True))
     for axes in panels.flat[len(changes) :]:
         axes.set_axis_off()
     _change_bar(made, panels, shown, list(thin.values()), top)

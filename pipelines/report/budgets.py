@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pipelines.figures.budget_series import Budget
     from pipelines.figures.year_axis import Spans
     from pipelines.report.material import Material
-    from pipelines.report.methods import Rate
     from pipelines.report.outputs import Output
     from pipelines.report.sheets import Cited
     from pipelines.tables import Row
@@ -34,9 +33,8 @@ WHOLE_YEAR = 0.9
 """Rows of shorter spans are months [yr]."""
 
 
-def pictures(of: Material, rates: Sequence[Rate]) -> Iterator[Picture]:
+def pictures(of: Material) -> Iterator[Picture]:
     """Yield the pictures of each mass budget."""
-    del rates
     for output in of.of("mass_budget"):
         named = "" if len(of.of("mass_budget")) == 1 else f"-{of.in_folder[output.name]}"
         found = by_year(of.rows(output, "years"))
@@ -77,6 +75,7 @@ def by_year(rows: Sequence[Cited]) -> tuple[Spans, dict[str, Budget]] | None:
 
     Of a run of months the whole calendar years, if there are any.
     """
+    from pipelines.figures import canvas
     from pipelines.figures.budget_series import Budget
     from pipelines.figures.year_axis import Spans
 
@@ -106,7 +105,9 @@ def by_year(rows: Sequence[Cited]) -> tuple[Spans, dict[str, Budget]] | None:
             continue
         known_as = (*replaced, *native) if np.isfinite(replaced[0]).any() else native
         budgets[region] = Budget(*snow, *out, *known_as)
-    labels = {(row.period_start, row.period_end): row.told.get("year", "") for row in known}
+    labels = {
+        (row.period_start, row.period_end): canvas.plain(row.told.get("year", "")) for row in known
+    }
     starts = np.array([decimal(first) for first, _ in days])
     ends = np.array([decimal(last + dt.timedelta(days=1)) for _, last in days])
     return (Spans(starts, ends, [labels[each] for each in days]), budgets) if budgets else None

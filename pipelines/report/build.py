@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.report import cautions, methods, page, provenance, reached, sheets, style
 from pipelines.report import material as gathering
-from pipelines.report.folder import INDEX, MAP, Folder, locate
+from pipelines.report.folder import INDEX, MAP, MAP_PAGE, Folder, locate
 from pipelines.report.material import Material
 from pipelines.report.outputs import Output, ReportError
 from pipelines.report.summary import summary
@@ -182,9 +182,17 @@ def _require_apart(outputs: Sequence[Output], to: str) -> None:
         Such a folder.
     """
     for output in outputs:
-        if f"{to}/".startswith(f"{output.address.rstrip('/')}/"):
+        if f"{_followed(to)}/".startswith(f"{_followed(output.address).rstrip('/')}/"):
             msg = f"{to} lies in the product {output.address}; choose a folder beside it for --to"
             raise ReportError(msg)
+
+
+def _followed(address: str) -> str:
+    """Return an address without ``..`` and links, which two names of one folder may differ by."""
+    from cluster import object_store
+
+    place = object_store.parse(address)
+    return str(place.local.resolve()) if place.is_local else place.url
 
 
 def _require_one_comparison(outputs: Sequence[Output]) -> None:
@@ -231,11 +239,13 @@ def _write_map(
     from pipelines.report import viewer_scene
 
     try:
-        viewer_scene.write(of.outputs, folder.address, locate=where)
-    except FileNotFoundError:
+        files = viewer_scene.files(of.outputs, locate=where)
+    except viewer_scene.BundleError:
         left_out.append("Map: needs the page that `make viewer` builds.")
         return ""
-    return f"{MAP}/{INDEX}"
+    for name, data in files.items():
+        folder.write(f"{MAP}/{name}", data)
+    return MAP_PAGE
 
 
 def _facts(

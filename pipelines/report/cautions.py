@@ -7,6 +7,7 @@ are what runs themselves wrote down.
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import math
 from collections import Counter
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from cluster.telemetry import redact
 from pipelines.report import methods, totals
 from pipelines.report.comparing import fine, pair_name
-from pipelines.report.material import KINDS, notes_of, run_of
+from pipelines.report.lineage import run_of
+from pipelines.report.material import KINDS, is_synthetic, notes_of
 from pipelines.report.reached import Reached
 from pipelines.report.rounding import SIGNIFICANT, counted, rounded
 from pipelines.summary_page import Link, Notice, Sentence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines.report.material import Material
     from pipelines.report.outputs import Output
     from pipelines.report.sheets import Cited
+    from pipelines.tables import Row
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -77,35 +80,34 @@ def _unseen(of: Material) -> Iterator[Notice]:
 
 
 def _not_compared(of: Material) -> Iterator[Notice]:
-    """Yield the methods that cover too little of a comparison's period."""
-    found = {
-        methods.words(each.row.told.get("method", "unnamed")): each.row
-        for output in of.of("comparison")
-        for each in of.rows(output, "comparison")
-        if each.row.quantity == "mass_balance_not_compared"
-    }
-    for name, row in found.items():
-        text = (
-            f"{name} covers too little of the period to be compared: its rates are of "
-            f"{row.period_start} to {row.period_end}"
-        )
-        yield Notice(CAUTION, Sentence((text,)))
+    """Yield the methods that cover too little of a comparison's period, and where."""
+    found: dict[str, list[Row]] = {}
+    for each in methods.not_compared(of):
+        name = methods.words(each.row.told.get("method", "unnamed"))
+        found.setdefault(name, []).append(each.row)
+    own = {methods.days_of(output) for output in of.of("comparison")}
+    for name, rows in found.items():
+        regions = totals.ordered(row.region for row in rows)
+        where = f"{counted(len(regions), 'region')} ({_named(regions)})"
+        days = sorted({(row.period_start, row.period_end) for row in rows} - own)
+        dates = "; its rates there are of " if days else ""
+        dates += _named((f"{first} to {last}" for first, last in days), most=2)
+        yield _said(CAUTION, f"{name} covers too little of the period to be compared in "
+                    f"{where}{_covered(rows)}{dates}.")  # fmt: skip
 
 
-def is_synthetic(of: Material) -> bool:
-    """Return whether any product was made from the demo's synthetic observations."""
-    return any(_demo_inputs(output) for output in of.outputs)
-
-
-def _demo_inputs(output: Output) -> list[str]:
-    held = run_of(output).get("inputs")
-    given = list(held.values()) if isinstance(held, dict) else []
-    flat = [each for one in given for each in (one if isinstance(one, list) else [one])]
-    return [each for each in flat if isinstance(each, str) and each.startswith("demo-")]
+def _covered(rows: Sequence[Row]) -> str:
+    """Return how much of a period rates cover, from the least to the most."""
+    told = [_number(row.told.get("covered")) for row in rows]
+    known = sorted({f"{100.0 * part:.1f}" for part in told if math.isfinite(part)}, key=float)
+    if not known:
+        return ""
+    parts = known[0] if len(known) == 1 else f"{known[0]} to {known[-1]}"
+    return f": {parts}% of it"
 
 
 def _synthetic(of: Material) -> Iterator[Notice]:
-    if is_synthetic(of):
+    if is_synthetic(of.outputs):
         yield _said(CAUTION, "These products were made from the demo's synthetic observations: "
                     "they tell nothing of the real Antarctica.")  # fmt: skip
 
@@ -115,22 +117,29 @@ def _said(level: str, *parts: str | Link) -> Notice:
 
 
 def receipts(output: Output) -> list[dict[str, Any]]:
-    """Return what became of each key of a product; empty where its file is not there."""
+    """Return what became of each key of a product; empty where its file is not there.
+
+    Of keys that are done and have no note, which are the most, the state alone is kept.
+    """
     from cluster.object_store import MissingObjectError
 
     try:
-        lines = output.read("receipts.jsonl").decode(errors="replace").splitlines()
+        lines = io.BytesIO(output.read("receipts.jsonl"))
     except MissingObjectError:
         return []
     found = []
     for line in lines:
         try:
-            receipt = json.loads(line)
+            receipt = json.loads(line.decode(errors="replace"))
         except ValueError:
             continue
         if isinstance(receipt, dict):
-            found.append(receipt)
+            plain = receipt.get("state") == "done" and not receipt.get("note")
+            found.append(_DONE if plain else receipt)
     return found
+
+
+_DONE = {"state": "done"}
 
 
 def _failed(of: Material) -> Iterator[Notice]:
@@ -357,14 +366,13 @@ def _agreement(of: Material) -> Iterator[Notice]:
 
 
 def _unreached(of: Material, reached: Mapping[str, Sequence[Reached]]) -> Iterator[Notice]:
+    """Yield the collections whose first input is gone: of the others nothing is known."""
     for output in of.outputs:
         gone = [each for each in reached.get(output.name, []) if each.state == "gone"]
         if gone:
-            total = sum(each.items for each in reached[output.name])
-            lost = sum(each.items for each in gone)
-            named = _named(each.collection for each in gone)
-            yield _said(CAUTION, f"{of.label(output)}: {lost} of {total} inputs cannot be read "
-                        f"from here any more: {named}.")  # fmt: skip
+            named = _named(f"{each.collection} ({counted(each.items, 'input')})" for each in gone)
+            yield _said(CAUTION, f"{of.label(output)}: the first input of {named} cannot be read "
+                        "from here any more; of each collection one is asked.")  # fmt: skip
 
 
 def _left_out(of: Material) -> Iterator[Notice]:

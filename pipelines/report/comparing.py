@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FLOAT = NDArray[np.float64]
 
 MOST_ROWS = 200
-"""Rows of a table of the page; the CSV has all."""
+"""Rows of a table of the page; the CSV has all, and the last row says so."""
 
 LEAST_SQUARES = "generalised_least_squares"
 
@@ -111,7 +111,8 @@ def pair_name(of: Cited) -> str:
 def difference_table(found: Sequence[Cited]) -> Table | None:
     """Return differences by region, and whether the methods agree; None without any."""
     lines: list[tuple[Cell, ...]] = []
-    for each in _by_group(found)[:MOST_ROWS]:
+    ordered = _by_group(found)
+    for each in ordered[:MOST_ROWS]:
         z = methods.standardised(each.row)
         said = "" if not math.isfinite(z) else "agree" if abs(z) <= SIGNIFICANT else "disagree"
         shown = pair(each.row.value, each.row.uncertainty, signed=True, fine=True)
@@ -120,17 +121,17 @@ def difference_table(found: Sequence[Cited]) -> Table | None:
                       Link(of_z, each.href) if of_z else "", said))  # fmt: skip
     header = ("region", "difference", "[Gt yr⁻¹]", "in σ", "the methods")
     return _table(header, lines, "Differences between methods, one standard deviation",
-                  numbers=("[Gt yr⁻¹]", "in σ"))  # fmt: skip
+                  numbers=("[Gt yr⁻¹]", "in σ"), cut=ordered[MOST_ROWS:])  # fmt: skip
 
 
 def combined_table(of: Material) -> Table | None:
     """Return combined estimates, also those that leave a method out; None without any."""
-    found = [
+    found = _by_group([
         each for output in of.of("comparison") for each in of.rows(output, "comparison")
         if each.row.quantity == "mass_balance_combined"
-    ]  # fmt: skip
+    ])  # fmt: skip
     lines: list[tuple[Cell, ...]] = []
-    for each in _by_group(found)[:MOST_ROWS]:
+    for each in found[:MOST_ROWS]:
         told = each.row.told
         how = told.get("by", "").replace("_", " ")
         how += f", without {methods.words(told['without'])}" if "without" in told else ""
@@ -139,13 +140,14 @@ def combined_table(of: Material) -> Table | None:
         lines.append((each.row.region, how, shown, told.get("birge", ""), weights))
     header = ("region", "estimate", "[Gt yr⁻¹]", "Birge ratio", "weights")
     return _table(header, lines, "Combined estimates, one standard deviation",
-                  numbers=("[Gt yr⁻¹]", "Birge ratio"))  # fmt: skip
+                  numbers=("[Gt yr⁻¹]", "Birge ratio"), cut=found[MOST_ROWS:])  # fmt: skip
 
 
 def cause_table(found: Sequence[Cited]) -> Table | None:
     """Return causes of disagreement, the likeliest first; None without any."""
     lines: list[tuple[Cell, ...]] = []
-    for each in sorted(found, key=methods.likelihood, reverse=True)[:MOST_ROWS]:
+    ordered = sorted(found, key=methods.likelihood, reverse=True)
+    for each in ordered[:MOST_ROWS]:
         told = each.row.told
         evidence = rounded(each.row.value, 1) if math.isfinite(each.row.value) else "not known"
         lines.append((told.get("cause", ""), told.get("method", "").replace("_", " "),
@@ -153,21 +155,21 @@ def cause_table(found: Sequence[Cited]) -> Table | None:
                       told.get("sigma", ""), told.get("explained", "")))  # fmt: skip
     header = ("cause", "of", "ln B", "likelihood before", "amplitude", "its σ", "explained")
     caption = f"What would explain the disagreement; below ln B {BY_CHANCE:g} chance may, too"
-    return _table(header, lines, caption, numbers=header[2:])
+    return _table(header, lines, caption, numbers=header[2:], cut=ordered[MOST_ROWS:])
 
 
 def mover_table(found: Sequence[Cited]) -> Table | None:
     """Return the plausible error that moves each disagreement of a group most; None without any."""
+    ordered = [each for each in _by_group(found) if each.row.region in methods.GROUPS]
     lines: list[tuple[Cell, ...]] = [
         (each.row.region, methods.said(each.row.told.get("between", "")),
          f"{each.row.told.get('cause', '')} of {each.row.told.get('method', '')}",
          Link(rounded(each.row.value, 1), each.href))
-        for each in _by_group(found)
-        if each.row.region in methods.GROUPS
+        for each in ordered[:MOST_ROWS]
     ]  # fmt: skip
     header = ("region", "between", "cause", "moves it by [Gt yr⁻¹]")
-    return _table(header, lines[:MOST_ROWS], "What would move each disagreement most",
-                  numbers=header[3:])  # fmt: skip
+    return _table(header, lines, "What would move each disagreement most", numbers=header[3:],
+                  cut=ordered[MOST_ROWS:])  # fmt: skip
 
 
 def _by_group(found: Sequence[Cited]) -> list[Cited]:
@@ -178,25 +180,32 @@ def _by_group(found: Sequence[Cited]) -> list[Cited]:
 
 def _table(
     header: tuple[str, ...], lines: list[tuple[Cell, ...]], caption: str, *,
-    numbers: tuple[str, ...],
+    numbers: tuple[str, ...], cut: Sequence[Cited],
 ) -> Table | None:  # fmt: skip
     if not lines:
         return None
-    return Table(header, tuple(lines), caption=caption, numbers=numbers, headed=True)
+    rows = (*lines, *more(cut, len(header)))
+    return Table(header, rows, caption=caption, numbers=numbers, headed=True)
 
 
-def dynamics_pictures(of: Material, rates: Sequence[Rate]) -> Iterator[Picture]:
+def more(cut: Sequence[Cited], columns: int) -> Iterator[tuple[Cell, ...]]:
+    """Yield the last row of a table that leaves rows out: how many, and where they stand."""
+    if cut:
+        said = f"{len(cut):,} more, in the table"
+        yield (Link(said, cut[0].href.partition("#")[0]), *("" for _ in range(columns - 1)))
+
+
+def dynamics_pictures(of: Material) -> Iterator[Picture]:
     """Yield damage above discharge, of the shelves that a comparison has both of."""
-    from pipelines.figures import canvas, comparison_dynamics
+    from pipelines.figures import comparison_dynamics
 
-    del rates
     rows = [each for output in of.of("comparison") for each in of.rows(output, "damage")]
     held: dict[str, dict[str, list[Cited]]] = {}
     for each in rows:
         shelf = each.row.told.get("shelf", each.row.region)
         held.setdefault(shelf, {}).setdefault(each.row.quantity, []).append(each)
     shelves = {
-        canvas.plain(name.replace("_", " ")): comparison_dynamics.Beside(
+        name.replace("_", " "): comparison_dynamics.Beside(
             _yearly(found["damage_fraction"]), _yearly(found["discharge"]))
         for name, found in held.items() if {"damage_fraction", "discharge"} <= set(found)
     }  # fmt: skip
@@ -244,4 +253,4 @@ def correlation_table(found: Sequence[Cited]) -> Table | None:
                       told.get("p_family", "")))  # fmt: skip
     header = ("shelf", "lag [yr]", "years", "correlation", "p alone", "p of all tried")
     return _table(header, lines, "Damage against discharge: lagged correlation",
-                  numbers=header[1:])  # fmt: skip
+                  numbers=header[1:], cut=found[MOST_ROWS:])  # fmt: skip

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pipelines.figures.damage_series import Series
     from pipelines.report.material import Material
-    from pipelines.report.methods import Rate
     from pipelines.report.outputs import Output
     from pipelines.report.sheets import Cited
 
@@ -27,9 +26,8 @@ MOST_PAGES = 3
 MEASURES = ("spearman", "concordance", "rmse")
 
 
-def pictures(of: Material, rates: Sequence[Rate]) -> Iterator[Picture]:
+def pictures(of: Material) -> Iterator[Picture]:
     """Yield series and maps of each product of damage."""
-    del rates
     for output in of.of("shelf_damage"):
         named = "" if len(of.of("shelf_damage")) == 1 else f"-{of.in_folder[output.name]}"
         yield from _series(of, output, named)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import stored
-from pipelines.report.material import Line, Material, basin_shapes, run_of
+from pipelines.report.lineage import run_of
+from pipelines.report.material import Line, Material, basin_shapes
 from pipelines.report.pictures import Picture
 from pipelines.report.rounding import rounded
 
@@ -42,7 +43,8 @@ def pictures(of: Material, rates: Sequence[Rate]) -> Iterator[Picture]:
     for n, together in enumerate(_on_one_grid(of)):
         yield _rate_maps(of, together, outlines, n)
     if of.basins is not None:
-        yield from _basin_maps(of.basins, rates)
+        yield from _basin_maps(of.basins, [rate for rate in rates
+                                           if rate.row.region_set == of.basin_set])  # fmt: skip
     for output in of.of("mass_budget"):
         group = of.groups.of(output)
         if set(group) >= SPEED and stored.array(group, "speed").size:
@@ -65,13 +67,14 @@ def _on_one_grid(of: Material) -> list[list[Output]]:
 def _rate_maps(of: Material, together: list[Output], outlines: list[Line], n: int) -> Picture:
     from pipelines.figures import canvas, maps, panels
 
-    means, spreads = {}, {}
+    means, spreads, smoothed = {}, {}, []
     for output in together:
         group = of.groups.of(output)
         name = canvas.plain(of.label(output), most=30)
         shown = next(array for array in SHOWN[output.product] if array in group)
         means[name] = stored.read(group, shown)
         spreads[name] = stored.read(group, "mass_rate_sigma")
+        smoothed += [of.label(output)] if shown != "mass_rate" else []
     group = of.groups.of(together[0])
     x, y = stored.read(group, "x"), stored.read(group, "y")
 
@@ -83,11 +86,14 @@ def _rate_maps(of: Material, together: list[Output], outlines: list[Line], n: in
         f"{name}: rates {maps.range_text(means[name])}, spreads {maps.range_text(spreads[name])}"
         for name in means
     )
-    smooth = any("gaussian" in SHOWN[output.product][0] for output in together)
     caption = (
         f"Rate of mass change [{MASS_PER_AREA}] at the left, blue where mass is gained and red "
         "where it is lost, and its standard deviation at the right"
-        + ("; gravimetry smoothed for display" if smooth else "")
+        + "".join(
+            f"; {name} is smoothed for display, its standard deviation is that of the rate "
+            "before smoothing"
+            for name in smoothed
+        )
         + ". After Sasgen et al. (2019), figure 4."
     )
     alt = f"Maps of Antarctica. {told} kg m⁻² yr⁻¹."

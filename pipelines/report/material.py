@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.report import sheets
+from pipelines.report.lineage import UNREADABLE, input_links, linked_item, run_of
 from pipelines.report.outputs import Output, ReportError
 from pipelines.report.sheets import Cited, Library, Sheet
 
@@ -30,6 +30,9 @@ KINDS = {
     "mass_budget": "mass budget",
 }
 """Products that tell a mass balance, in the order of a report, and what they are called."""
+
+DEMO = "demo-"
+"""What the names of the demo's collections begin with."""
 
 OWN = "report"
 """Folder of the report's own table."""
@@ -90,18 +93,23 @@ class Material:
     @cached_property
     def coast(self) -> list[Line]:
         """Lines around the grounded ice, from the footprint of a product of the continent."""
-        for output in self.outputs:
-            if output.product in {*KINDS, "comparison"}:
-                return coast_of(output.item.get("geometry"))
-        return []
+        return [] if self.continental is None else coast_of(self.continental.item.get("geometry"))
+
+    @property
+    def continental(self) -> Output | None:
+        """The first product of the continent, whose regions are drawn."""
+        return next((each for each in self.outputs if each.product in {*KINDS, "comparison"}), None)
 
     @cached_property
     def basins(self) -> gpd.GeoDataFrame | None:
-        """Polygons of the regions of the first product of the continent; None if out of reach."""
-        for output in self.outputs:
-            if output.product in {*KINDS, "comparison"}:
-                return polygons_of(output)
-        return None
+        """Polygons of the regions that are drawn; None if out of reach."""
+        return None if self.continental is None else polygons_of(self.continental)
+
+    @property
+    def basin_set(self) -> str:
+        """The set of regions that :attr:`basins` are, as rows name it."""
+        found = {} if self.continental is None else run_of(self.continental)
+        return str(found.get("regions", ""))
 
 
 def gather(outputs: Sequence[Output]) -> Material:
@@ -145,17 +153,6 @@ def require_one_version(output: Output) -> None:
         raise ReportError(msg)
 
 
-def run_of(output: Output) -> dict[str, Any]:
-    """Return the run file of a product, every default written out; empty if it tells none."""
-    import yaml
-
-    try:
-        found = yaml.safe_load(str(output.item["properties"].get("processing:lineage", "")))
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def notes_of(output: Output) -> list[str]:
     """Return what the plan of a product's run told before it began."""
     told = output.open().attrs.get("nunatak:notes", [])
@@ -188,31 +185,33 @@ def polygons_of(output: Output) -> gpd.GeoDataFrame | None:
     """Return the polygons that a product's tables are by; None if they cannot be read."""
     import pystac
 
-    from cluster import object_store
-    from cluster.store_errors import StoreError
     from stac import contracts
-    from stac.catalogue import CatalogueError
 
-    for link in input_links(output):
-        if link.get("nunatak:collection") != run_of(output).get("regions"):
-            continue
-        try:
-            href = str(link["href"])
-            item = pystac.Item.from_dict(json.loads(object_store.read_bytes(href)))
-            item.set_self_href(object_store.parse(href).url)
-            return contracts.open_regions(item)
-        except (ValueError, LookupError, TypeError, StoreError, CatalogueError,
-                pystac.STACError):  # fmt: skip
-            return None
-    return None
+    try:
+        item = linked_item(output, str(run_of(output).get("regions")))
+        return contracts.open_regions(item)
+    except (*UNREADABLE, pystac.STACError, pystac.STACTypeError):
+        return None
 
 
-def input_links(output: Output) -> list[dict[str, Any]]:
-    """Return the links of an item to what the product was made from."""
-    links = output.item.get("links")
-    found = links if isinstance(links, list) else []
-    return [link for link in found
-            if isinstance(link, dict) and link.get("rel") == "derived_from"]  # fmt: skip
+def is_synthetic(outputs: Sequence[Output]) -> bool:
+    """Return whether any product was made from what the demo draws."""
+    return any(name.startswith(DEMO) for output in outputs for name in _made_from(output))
+
+
+def _made_from(output: Output) -> Iterator[str]:
+    """Yield the collections that a product names: of its regions, its inputs and its links."""
+    run = run_of(output)
+    yield from _strings([run.get("regions"), run.get("inputs")])
+    yield from (str(link.get("nunatak:collection", "")) for link in input_links(output))
+
+
+def _strings(held: Any) -> Iterator[str]:
+    """Yield the texts among nested values."""
+    if isinstance(held, str):
+        yield held
+    for each in held.values() if isinstance(held, dict) else held if isinstance(held, list) else ():
+        yield from _strings(each)
 
 
 def basin_shapes(polygons: gpd.GeoDataFrame) -> list[list[Line]]:

@@ -108,12 +108,23 @@ def compared(of: Material) -> list[Rate]:
 
 
 def combined(of: Material) -> list[Cited]:
-    """Return combined estimates of a comparison, without those that leave a method out."""
+    """Return combined estimates of two methods or more, without those that leave a method out."""
     return [
         each
         for output in of.of("comparison")
         for each in of.rows(output, "comparison")
         if each.row.quantity == "mass_balance_combined" and "without" not in each.row.told
+        and len(each.row.told.get("weights", "").split(",")) > 1
+    ]  # fmt: skip
+
+
+def not_compared(of: Material) -> list[Cited]:
+    """Return the rates that a comparison could not bring to its period."""
+    return [
+        each
+        for output in of.of("comparison")
+        for each in of.rows(output, "comparison")
+        if each.row.quantity == "mass_balance_not_compared"
     ]
 
 
@@ -191,15 +202,23 @@ def own_sheet(of: Material, found: Iterable[Rate]) -> Sheet | None:
 
 
 def _method_differences(of: Material, found: list[Rate]) -> Iterator[Row]:
-    """Yield differences of independent methods; what a combination shares is not known here."""
+    """Yield differences of independent methods on the same regions that have days in common.
+
+    What a combination shares with others is not known here.
+    """
     if of.of("comparison"):
         return
     single = [each for each in found if each.kind != "combination" and each.region in GROUPS]
     for region in GROUPS:
         here = [each for each in single if each.region == region]
         for first, second in itertools.combinations(reversed(here), 2):
-            if first.row.region_set == second.row.region_set:
+            if first.row.region_set == second.row.region_set and _together(first, second):
                 yield _difference(first, second)
+
+
+def _together(first: Rate, second: Rate) -> bool:
+    """Return whether two rates have a day in common."""
+    return first.period[0] <= second.period[1] and second.period[0] <= first.period[1]
 
 
 def _difference(first: Rate, second: Rate) -> Row:
@@ -207,7 +226,7 @@ def _difference(first: Rate, second: Rate) -> Row:
     value, sigma = a.value - b.value, math.hypot(a.uncertainty, b.uncertainty)
     z = f"{value / sigma:.2f}" if math.isfinite(sigma) and sigma > 0.0 else "nan"
     start = max(a.period_start, b.period_start)
-    end = max(start, min(a.period_end, b.period_end))
+    end = min(a.period_end, b.period_end)
     note = f"first={said(first.method)};second={said(second.method)};z={z};{ASSUMED}"
     return Row(OWN, "difference", a.region_set, a.region, start, end, value, sigma, a.unit, note)
 

@@ -61,7 +61,7 @@ class Output:
         url = object_store.join(self.address, "product.icechunk")
         try:
             repository = zarr_sink.Repository.open(url, read_only=True)
-            store = repository.read(self.item["properties"]["nunatak:snapshot"])
+            store = repository.read(str(self.item["properties"]["nunatak:snapshot"]))
         except (zarr_sink.NoRepository, zarr_sink.NoVersion, KeyError) as error:
             msg = f"{url} does not hold the version that {ITEM} names; run {self.product} again"
             raise ReportError(msg) from error
@@ -136,10 +136,29 @@ def _output(given: str) -> Output:
     if not object_store.exists(path):
         msg = f"{address} holds no finished product: there is no {ITEM}; {_instead(address)}"
         raise ReportError(msg)
+    data = object_store.read_bytes(path)
     try:
-        item = json.loads(object_store.read_bytes(path))
+        item = json.loads(data)
         product = str(item["properties"]["nunatak:product"])
+        _require_shape(item)
     except (ValueError, KeyError, TypeError) as error:
         msg = f"{path} is no item of a product ({error}); run that product again"
         raise ReportError(msg) from error
     return Output(address, product, address.rsplit("/", 1)[-1], item)
+
+
+def _require_shape(item: dict[str, Any]) -> None:
+    """Refuse an item whose parts are not what STAC says, before anything is made of it.
+
+    Raises
+    ------
+    ReportError
+        Assets that are no objects by name, or links that are no list of objects.
+    """
+    assets, links = item.get("assets"), item.get("links")
+    if not isinstance(assets, dict) or not all(isinstance(each, dict) for each in assets.values()):
+        msg = f"its assets are {assets!r:.60}, expected objects by name"
+        raise ReportError(msg)
+    if not isinstance(links, list) or not all(isinstance(each, dict) for each in links):
+        msg = f"its links are {links!r:.60}, expected a list of objects"
+        raise ReportError(msg)

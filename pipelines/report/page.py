@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from pipelines.report import (
     style,
     totals,
 )
-from pipelines.report.material import KINDS, OWN
+from pipelines.report.material import KINDS, OWN, is_synthetic
 from pipelines.report.rounding import counted
 from pipelines.report.summary import Facts
 from pipelines.summary_page import (
@@ -88,13 +89,13 @@ def _plans(of: Material, rates: Sequence[Rate], draw: Draw) -> list[Plan]:
              "gravimetry, altimetry, their combination or a mass budget with a map"),
         Plan("Mass by time", "series", lambda: draw(series.pictures(of, rates)),
              "gravimetry or a mass budget of years that follow each other"),
-        Plan("Budget", "budget", lambda: draw(budgets.pictures(of, rates)),
+        Plan("Budget", "budget", lambda: draw(budgets.pictures(of)),
              "a mass budget with snow"),
-        Plan("Damage of ice shelves", "damage", lambda: _damage(of, rates, draw),
+        Plan("Damage of ice shelves", "damage", lambda: _damage(of, draw),
              "shelf_damage or consistency"),
         Plan("Methods compared", "comparison", lambda: _compared(of, rates, draw),
-             "two methods or more, or a comparison"),
-        Plan("Damage against dynamics", "dynamics", lambda: _dynamics(of, rates, draw),
+             _methods_needed(of)),
+        Plan("Damage against dynamics", "dynamics", lambda: _dynamics(of, draw),
              "a comparison with shelf_damage and a mass budget"),
     ]  # fmt: skip
 
@@ -103,11 +104,20 @@ def _some(*tables: Table | None) -> list[Part]:
     return [each for each in tables if each is not None]
 
 
-def _damage(of: Material, rates: Sequence[Rate], draw: Draw) -> list[Part]:
+def _methods_needed(of: Material) -> str:
+    """Return what a comparison of methods lacks."""
+    if methods.not_compared(of):
+        return "two methods of one period: those of the comparison could not be brought to one"
+    if of.of("comparison"):
+        return "two methods or more in the comparison"
+    return "two methods or more, or a comparison"
+
+
+def _damage(of: Material, draw: Draw) -> list[Part]:
     parts: list[Part] = []
     for output in of.of("shelf_damage"):
         parts += _some(damage.table(of.rows(output, "shelves")))
-    parts += draw(damage.pictures(of, rates))
+    parts += draw(damage.pictures(of))
     for output in of.of("consistency"):
         parts += _some(damage.agreement(of.rows(output, "consistency")))
     return parts
@@ -128,8 +138,8 @@ def _compared(of: Material, rates: Sequence[Rate], draw: Draw) -> list[Part]:
     return parts
 
 
-def _dynamics(of: Material, rates: Sequence[Rate], draw: Draw) -> list[Part]:
-    return [*draw(comparing.dynamics_pictures(of, rates)),
+def _dynamics(of: Material, draw: Draw) -> list[Part]:
+    return [*draw(comparing.dynamics_pictures(of)),
             *_some(comparing.correlation_table(_correlations(of)))]  # fmt: skip
 
 
@@ -158,7 +168,7 @@ def facts(of: Material, rates: Sequence[Rate]) -> Facts:
     return Facts(
         methods.compared(of) or rates, methods.differences(of), methods.combined(of), _budget(of),
         shelves, methods.single_summers(of), _causes(of, "cause_evidence"), _correlations(of),
-        cautions.is_synthetic(of),
+        is_synthetic(of.outputs), bool(methods.not_compared(of)),
     )  # fmt: skip
 
 
@@ -169,12 +179,21 @@ def _budget(of: Material) -> list[Cited]:
         each for output in of.of("mass_budget")[:1] for each in of.rows(output, "regions")
         if each.row.told.get("epoch") == methods.MEAN
     ]  # fmt: skip
-    for rows in (compared, own):
-        found = {each.row.quantity: each for each in rows if each.row.region == "AIS"}
+    budgets = dict.fromkeys(each.row.told.get("method") for each in compared)
+    by_budget = [[each for each in compared if each.row.told.get("method") == method]
+                 for method in budgets]  # fmt: skip
+    for rows in (*by_budget, own):
+        found = {each.row.quantity: each for each in rows if _is_of_the_whole(each)}
         if {"surface_mass_balance", "discharge"} <= set(found):
             wanted = ("surface_mass_balance", "discharge", "sea_level_rate")
             return [found[name] for name in wanted if name in found]
     return []
+
+
+def _is_of_the_whole(each: Cited) -> bool:
+    """Return whether a row is a known number of the whole, nothing replaced by another method."""
+    own = each.row.told.get("of", "mass_balance") == "mass_balance"
+    return each.row.region == "AIS" and math.isfinite(each.row.value) and own
 
 
 @dataclass(frozen=True)
@@ -227,7 +246,10 @@ def _warnings(notices: Sequence[Notice]) -> Iterator[Part]:
         yield "Nothing failed, lacks or disagrees, as far as the products tell."
     yield from first
     if notes:
-        yield Folded(f"{counted(len(notes), 'note')} of the runs", tuple(notes[:MOST_NOTES]))
+        more = len(notes) - MOST_NOTES
+        end = (f"{more:,} more, in receipts.jsonl of the products",) if more > 0 else ()
+        shown = (*notes[:MOST_NOTES], *end)
+        yield Folded(f"{counted(len(notes), 'note')} of the runs", shown)
 
 
 def _above(map_page: str) -> Sentence | None:
@@ -261,7 +283,7 @@ def _subtitle(of: Material) -> str:
 
 def _tables(of: Material) -> Table:
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (each.title, Link(each.stem, each.page(1)), len(each.lines), Link("CSV", each.csv))
+        (each.title, Link(each.stem, each.page(1)), each.length, Link("CSV", each.csv))
         for each in of.library.sheets
     )
     return Table(("product", "table", "rows", "download"), rows, caption="All tables, by row")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import json
 import logging
 import re
@@ -71,8 +72,10 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def address_of(made: socket.socket) -> str:
-    """Return the URL of a bound socket, as people open it."""
+    """Return the URL of a bound socket, as people on this machine open it."""
     host, port = made.getsockname()[:2]
+    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        host = "::1" if ":" in host else "127.0.0.1"  # all addresses of the machine: one of them
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/"
 
@@ -84,10 +87,11 @@ def is_open(made: socket.socket) -> bool:
 
 def names(outputs: Sequence[Output]) -> dict[str, Output]:
     """Return the products by the step of their paths: their names, unless those need quoting."""
+    taken = {each.name for each in outputs}
+    free = (name for n in itertools.count(1) if (name := f"product-{n}") not in taken)
     return {
-        each.name if _SIMPLE.fullmatch(each.name) else f"product-{n}": each
-        for n, each in enumerate(outputs)
-    }
+        each.name if _SIMPLE.fullmatch(each.name) else next(free): each for each in outputs
+    }  # fmt: skip
 
 
 def locate(served: Mapping[str, Output]) -> Callable[[Output], str]:
@@ -102,7 +106,8 @@ def parted(addresses: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     Raises
     ------
     PageServerError
-        Several reports, half of one, or one without the products that its map reads.
+        Several reports, half of one, one without the products that its map reads, or a mark that
+        is none of ours.
     """
     from cluster import object_store
 
@@ -111,15 +116,37 @@ def parted(addresses: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     others = tuple(each for each in addresses if each not in reports)
     if not reports:
         return None, others
-    told = json.loads(object_store.read_bytes(marks[reports[0]]))
+    told = _marked(marks[reports[0]])
     if len(reports) > 1 or not told.get("whole"):
         msg = f"found {', '.join(reports)}, expected one report, whole; run `nunatak report` again"
         raise PageServerError(msg)
     if not others:
-        names = ", ".join(str(name) for name in told.get("products", ()))
+        held = told.get("products")
+        names = ", ".join(str(name) for name in held) if isinstance(held, list) else "not told"
         msg = f"{reports[0]} is a report: name the outputs beside it that its map reads ({names})"
         raise PageServerError(msg)
     return reports[0], others
+
+
+def _marked(path: str) -> dict[str, Any]:
+    """Return what a report's mark says.
+
+    Raises
+    ------
+    PageServerError
+        It is no JSON object.
+    """
+    from cluster import object_store
+
+    data = object_store.read_bytes(path)
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        msg = f"{path} is not as `nunatak report` writes it; run `nunatak report` again"
+        raise PageServerError(msg)
+    return found
 
 
 def site(

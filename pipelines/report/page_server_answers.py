@@ -15,7 +15,7 @@ from cluster import media_types
 from pipelines.report import page_server_ranges
 from pipelines.report.page_server_files import File, Tree
 from pipelines.report.page_server_ranges import RangeError
-from pipelines.report.page_server_shown import PathError, decoded, is_shown
+from pipelines.report.page_server_shown import PathError, decoded, is_page, is_shown
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -115,7 +115,10 @@ class Site:
         if name is None:
             return False
         reached, _ = request.scope.get("server") or ("", 0)
-        return name == "localhost" or name in self.hosts or name == reached or is_loopback(name)
+        if name == "localhost" or name in self.hosts or is_loopback(name):
+            return True
+        # A socket of all addresses has IPv4 ones in the clothes of IPv6.
+        return name == str(reached).removeprefix("::ffff:")
 
     def _found(self, request: Request) -> Response:
         try:
@@ -131,16 +134,18 @@ class Site:
             return RedirectResponse(f"/{MAP}/icon.svg", HTTPStatus.PERMANENT_REDIRECT)
         if not steps[-1]:
             steps = (*steps[:-1], "index.html")
-        held = self.map_page if steps[0] == MAP else self.report
-        file = held.find(steps)
+        in_map = steps[0] == MAP
+        held = self.map_page if in_map else self.report
+        file = held.find(steps) if in_map or is_page("/".join(steps)) else None
         if file is None:
-            if held.find((*steps, "index.html")) is not None:
+            within = in_map or is_page("/".join((*steps, "index.html")))
+            if within and held.find((*steps, "index.html")) is not None:
                 return RedirectResponse(
                     f"{request.scope['raw_path'].decode('latin-1')}/", HTTPStatus.PERMANENT_REDIRECT
                 )
             return refusal(HTTPStatus.NOT_FOUND, "there is no such page")
         answer = sent(request, file, media_type=media_types.media_type(steps[-1]))
-        answer.headers["Content-Security-Policy"] = MAP_POLICY if steps[0] == MAP else REPORT_POLICY
+        answer.headers["Content-Security-Policy"] = MAP_POLICY if in_map else REPORT_POLICY
         return answer
 
     def _product(self, request: Request, steps: tuple[str, ...]) -> Response:

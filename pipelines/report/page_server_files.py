@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024
 """Bytes that an answer holds in memory."""
+
+
+class ChangedError(OSError):
+    """A file that was replaced after its size was told."""
 
 
 class File(Protocol):
@@ -81,8 +86,12 @@ class Folder:
             raise PathError(msg)
         if not stat.S_ISREG(status.st_mode):
             return None
-        etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-        return _Local(path, status.st_size, etag, formatdate(status.st_mtime, usegmt=True))
+        modified = formatdate(status.st_mtime, usegmt=True)
+        return _Local(path, status.st_size, _etag(status), modified)
+
+
+def _etag(status: os.stat_result) -> str:
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,13 @@ class _Local:
     modified: str
 
     def pieces(self, part: range) -> Iterator[bytes]:
-        return _read(self.path.open("rb"), part)
+        """Return bytes of the file that was found; one that was replaced since is an error."""
+        file = self.path.open("rb")
+        if _etag(os.fstat(file.fileno())) != self.etag:
+            file.close()
+            msg = f"{self.path} was replaced while it was asked for; ask again"
+            raise ChangedError(msg)
+        return _read(file, part)
 
 
 def _read(file: BinaryIO, part: range) -> Iterator[bytes]:

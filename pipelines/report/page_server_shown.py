@@ -11,6 +11,9 @@ from urllib.parse import unquote_to_bytes
 STORE = "product.zarr/"
 SHOWN = ("item.json", f"{STORE}*", "tables/*.csv", "figures/*.png", "release/*")
 
+PAGES = ("index.html", "tables/*", "figures/*", "provenance/*")
+"""Of a report. Its folder may hold products, too, and what somebody keeps beside it."""
+
 LONGEST_PATH = 1024
 """Bytes of a path before it is decoded; ours have a hundred."""
 
@@ -34,6 +37,19 @@ def is_shown(path: str) -> bool:
     (False, False, False)
     """
     return any(fnmatch.fnmatchcase(path, each) for each in SHOWN)
+
+
+def is_page(path: str) -> bool:
+    """Tell whether a path below a report is part of it, the map apart.
+
+    Examples
+    --------
+    >>> is_page("index.html"), is_page("tables/altimetry/regions.csv")
+    (True, True)
+    >>> is_page("report.json"), is_page("gravimetry/run.yaml")
+    (False, False)
+    """
+    return any(fnmatch.fnmatchcase(path, each) for each in PAGES)
 
 
 def decoded(raw: bytes) -> tuple[str, ...]:

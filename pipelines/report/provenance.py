@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.telemetry import redact
 from pipelines.report.cautions import receipts
-from pipelines.report.material import input_links
+from pipelines.report.lineage import input_links
 from pipelines.summary_page import (
     Cell,
     Folded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipelines.report.material import input_links
+from pipelines.report.lineage import input_links
 
 if TYPE_CHECKING:
     from pipelines.report.outputs import Output

@@ -18,12 +18,13 @@ Verdict = Literal["loss", "gain", "unclear", "unstated"]
 def verdict(value: float, sigma: float) -> Verdict:
     """Return what may be said of a change.
 
-    A loss or a gain only beyond two standard deviations; without one nothing can be said.
+    A loss or a gain only beyond two standard deviations; without one, or without a value, nothing
+    can be said.
 
     >>> verdict(-99.0, 4.0), verdict(3.0, 5.0), verdict(-99.0, float("nan"))
     ('loss', 'unclear', 'unstated')
     """
-    if not (math.isfinite(sigma) and sigma > 0.0):
+    if not (math.isfinite(value) and math.isfinite(sigma) and sigma > 0.0):
         return "unstated"
     if abs(value) <= SIGNIFICANT * sigma:
         return "unclear"
@@ -56,9 +57,13 @@ def counted(number: int, name: str) -> str:
 def rounded(value: float, places: int, *, signed: bool = False) -> str:
     """Return a number to some decimals, halves away from zero, with a true minus.
 
+    What is no number is "not known".
+
     >>> rounded(-1936.4, 0), rounded(0.04, 1, signed=True), rounded(-0.04, 1), rounded(2.5, 0)
     ('−1,936', '0.0', '0.0', '3')
     """
+    if not math.isfinite(value):
+        return "not known"
     if places > MOST_PLACES or abs(value) >= 10.0**MOST_PLACES:
         return f"{value:{'+' if signed else ''}.3g}".replace("-", "\N{MINUS SIGN}")
     step = Decimal(1).scaleb(-places)

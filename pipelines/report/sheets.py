@@ -51,10 +51,10 @@ class Sheet:
     title : str
         Which product's it is.
     header : tuple of str
-    lines : tuple of tuple of str
-        Cells as they stand in the file.
+    length : int
+        How many lines the file has below its header.
     rows : tuple of Row
-        The same, read; empty of a table of another schema, such as IMBIE's.
+        Its lines, read; empty of a table of another schema, such as IMBIE's.
     data : bytes
         The file.
     """
@@ -63,9 +63,14 @@ class Sheet:
     stem: str
     title: str
     header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
+    length: int
     rows: tuple[Row, ...]
     data: bytes
+
+    @property
+    def lines(self) -> tuple[tuple[str, ...], ...]:
+        """Cells as they stand in the file, read anew each time: all tables at once fill memory."""
+        return tuple(_lines(self.data))[1:]
 
     @property
     def csv(self) -> str:
@@ -80,7 +85,7 @@ class Sheet:
     @property
     def pages(self) -> int:
         """How many pages there are, one at least."""
-        return max(1, -(-len(self.lines) // PER_PAGE))
+        return max(1, -(-self.length // PER_PAGE))
 
     def href(self, number: int) -> str:
         """Return the address of a row, counted from 1."""
@@ -190,25 +195,30 @@ def sheet(folder: str, stem: str, title: str, data: bytes) -> Sheet:
         Not CSV, or our columns with a line that does not follow the schema.
     """
     try:
-        lines = [tuple(line) for line in csv.reader(io.StringIO(data.decode()))]
-        ours = bool(lines) and lines[0] == tables.COLUMNS
-        rows = tuple(tables.read_rows(data)) if ours else ()
+        found = _lines(data)
+        header = next(found, ())
+        length = sum(1 for _ in found)
+        rows = tuple(tables.read_rows(data)) if header == tables.COLUMNS else ()
     except (UnicodeDecodeError, csv.Error, tables.TableError) as error:
         msg = f"{title}: tables/{stem}.csv: {error}"
         raise ReportError(msg) from error
-    header = lines[0] if lines else ()
-    return Sheet(folder, stem, title, header, tuple(lines[1:]), rows, data)
+    return Sheet(folder, stem, title, header, length, rows, data)
+
+
+def _lines(data: bytes) -> Iterator[tuple[str, ...]]:
+    return (tuple(line) for line in csv.reader(io.StringIO(data.decode())))
 
 
 def pages(of: Sheet, *, style: str, policy: str) -> Iterator[tuple[str, bytes]]:
     """Yield the pages of a table by their path in the report."""
-    same, shown = _constant(of)
-    told = "; ".join(f"{of.header[i]}: {of.lines[0][i]}" for i in same)
+    lines = of.lines
+    same, shown = _constant(of.header, lines)
+    told = "; ".join(f"{of.header[i]}: {lines[0][i]}" for i in same)
     numbers = tuple(of.header[i] for i in shown if of.header[i] in {"value", "uncertainty"})
     header = ("row", *(of.header[i] for i in shown))
     for number in range(1, of.pages + 1):
         first = (number - 1) * PER_PAGE
-        part = of.lines[first : first + PER_PAGE]
+        part = lines[first : first + PER_PAGE]
         table = Table(
             header,
             tuple(_cells(line, shown, first + n) for n, line in enumerate(part, start=1)),
@@ -218,7 +228,7 @@ def pages(of: Sheet, *, style: str, policy: str) -> Iterator[tuple[str, bytes]]:
             headed=True,
         )
         above = Sentence((Link("← report", "../../index.html"),))
-        told_of = Sentence((f"{len(of.lines):,} rows. ", Link("Download as CSV", f"{of.stem}.csv")))
+        told_of = Sentence((f"{of.length:,} rows. ", Link("Download as CSV", f"{of.stem}.csv")))
         said: tuple[Part, ...] = (told,) if told else ()
         body: tuple[Part, ...] = (*said, told_of, *_turning(of, number), table)
         page = Page(
@@ -233,17 +243,19 @@ def _cells(line: tuple[str, ...], shown: Sequence[int], number: int) -> tuple[Ce
     return (own, *(line[i] if i < len(line) else "" for i in shown))
 
 
-def _constant(of: Sheet) -> tuple[list[int], list[int]]:
+def _constant(
+    header: Sequence[str], lines: Sequence[tuple[str, ...]]
+) -> tuple[list[int], list[int]]:
     """Return which columns say the same in every row, which is told once, and the others."""
-    columns = range(len(of.header))
-    if len(of.lines) < 2:
+    columns = range(len(header))
+    if len(lines) < 2:
         return [], list(columns)
     same = [
         i for i in columns
-        if of.header[i] not in {"region", "value", "uncertainty"}
-        and len({line[i] if i < len(line) else "" for line in of.lines}) == 1
+        if header[i] not in {"region", "value", "uncertainty"}
+        and len({line[i] if i < len(line) else "" for line in lines}) == 1
     ]  # fmt: skip
-    return [i for i in same if of.lines[0][i : i + 1] not in {(), ("",)}], [
+    return [i for i in same if lines[0][i : i + 1] not in {(), ("",)}], [
         i for i in columns if i not in same
     ]
 

@@ -15,7 +15,7 @@ from pipelines.kernels.comparison.attribution import BY_CHANCE
 from pipelines.report import methods
 from pipelines.report.material import KINDS
 from pipelines.report.methods import Rate
-from pipelines.report.rounding import SIGNIFICANT, pair, rounded, verdict
+from pipelines.report.rounding import SIGNIFICANT, counted, pair, rounded, verdict
 from pipelines.report.sheets import Cited
 from pipelines.summary_page import Link, Sentence
 from pipelines.tables import Row, summer_name
@@ -58,6 +58,8 @@ class Facts:
         Evidence for causes of disagreement, and lagged correlations.
     synthetic : bool
         Whether the inputs are the demo's.
+    apart : bool
+        Whether a comparison has methods that could not be brought to its period.
     """
 
     rates: Sequence[Rate] = ()
@@ -69,6 +71,7 @@ class Facts:
     causes: Sequence[Cited] = ()
     dynamics: Sequence[Cited] = ()
     synthetic: bool = False
+    apart: bool = False
 
 
 def summary(facts: Facts) -> tuple[Sentence, ...]:
@@ -78,7 +81,11 @@ def summary(facts: Facts) -> tuple[Sentence, ...]:
     damage = [*_shelves(facts), *_dynamics(facts)]
     paragraphs = [_paragraph(each) for each in (mass, damage) if each]
     if not paragraphs:
-        return (Sentence(("No product here tells a mass balance or damage of ice shelves.",)),)
+        nothing = (
+            "The methods of the comparison could not be brought to one period: nothing is compared."
+            if facts.apart else "No product here tells a mass balance or damage of ice shelves."
+        )  # fmt: skip
+        return (Sentence((nothing,)),)
     if facts.synthetic:
         told = "These are numbers of the demo\N{RIGHT SINGLE QUOTATION MARK}s synthetic ice sheet, "
         paragraphs[0] = Sentence((f"{told}not of Antarctica. ", *paragraphs[0].parts))
@@ -156,13 +163,18 @@ def by(rate: Rate, usual: tuple[dt.date, dt.date]) -> str:
 
 def _whole(facts: Facts) -> Iterator[list[Part]]:
     """Yield what every method says of the largest group that has numbers."""
-    for region in methods.GROUPS:
-        here = [each for each in facts.rates if each.region == region]
-        if here:
-            usual = here[0].period
-            start: list[Part] = [f"From {period(usual)}, {NAMES[region]} "]
-            yield [*start, *_verdicts(here, usual), "."]
-            return
+    region = _largest(facts)
+    here = [each for each in facts.rates if each.region == region]
+    if here:
+        usual = here[0].period
+        start: list[Part] = [f"From {period(usual)}, {NAMES[region]} "]
+        yield [*start, *_verdicts(here, usual), "."]
+
+
+def _largest(facts: Facts) -> str:
+    """Return the largest group that has numbers; the whole if none has."""
+    held = {each.region for each in facts.rates}
+    return next((region for region in methods.GROUPS if region in held), methods.GROUPS[0])
 
 
 def _verdicts(rates: Sequence[Rate], usual: tuple[dt.date, dt.date]) -> list[Part]:
@@ -195,36 +207,45 @@ def _verdict(row: Row) -> str:
 
 
 def _agreement(facts: Facts) -> Iterator[list[Part]]:
-    """Yield whether the methods agree on the largest group."""
-    for region in methods.GROUPS:
-        mine = [each for each in facts.differences if each.row.region == region]
-        # A combination holds the two it is made of: how others differ says more.
-        apart = [each for each in mine if KINDS["combination"] not in methods.between(each.row)]
-        here = [(abs(methods.standardised(each.row)), each) for each in apart or mine]
-        known = sorted((pair for pair in here if math.isfinite(pair[0])), key=lambda pair: -pair[0])
-        if not known:
-            continue
-        beyond = [each for z, each in known if z > SIGNIFICANT]
-        if beyond:
-            yield _apart(beyond)
-        else:
-            largest = known[0][1]
-            some = "These two" if len(known) == 1 else "These methods"
-            said = f"{some} agree within their uncertainties; {_less(largest.row)} is "
-            z = rounded(known[0][0], 1)
-            yield [said, number(largest, unit=GT, signed=True), f", {z} standard deviations."]
-        return
+    """Yield whether the methods agree on the largest group, or else on each that has two."""
+    whole = _largest(facts)
+    said = _agreement_on(whole, facts.differences)
+    parts = [] if said else [
+        _agreement_on(region, facts.differences) for region in methods.GROUPS if region != whole
+    ]  # fmt: skip
+    yield from (each for each in (said, *parts) if each)
 
 
-def _apart(apart: Sequence[Cited]) -> list[Part]:
+def _agreement_on(region: str, differences: Sequence[Cited]) -> list[Part]:
+    """Return whether the methods agree on a group; nothing where no difference is known."""
+    mine = [each for each in differences if each.row.region == region]
+    # A combination holds the two it is made of: how others differ says more.
+    apart = [each for each in mine if KINDS["combination"] not in methods.between(each.row)]
+    here = [(abs(methods.standardised(each.row)), each) for each in apart or mine]
+    known = sorted((pair for pair in here if math.isfinite(pair[0])), key=lambda pair: -pair[0])
+    if not known:
+        return []
+    beyond = [each for z, each in known if z > SIGNIFICANT]
+    if beyond:
+        return _apart(NAMES[region], beyond)
+    largest = known[0][1]
+    which = "" if len(known) == 1 else "the largest difference, "
+    less = _less(largest.row) if len(known) == 1 else f"{_less(largest.row)},"
+    said = f"For {NAMES[region]} the methods agree within their uncertainties; {which}{less} is "
+    z = rounded(known[0][0], 1)
+    return [said, number(largest, unit=GT, signed=True), f", {z} standard deviations."]
+
+
+def _apart(where: str, apart: Sequence[Cited]) -> list[Part]:
     told: list[list[Part]] = []
     for each in apart[:MOST_DISAGREEMENTS]:
         z = rounded(abs(methods.standardised(each.row)), 1)
         found = number(each, unit=GT, signed=True)
         told.append([f"{_less(each.row)} is ", found, f", {z} standard deviations"])
     more = len(apart) - len(told)
-    end = f"; {more} more differences are as large" if more > 0 else ""
-    return ["The methods disagree: ", *listed(told), f"{end}."]
+    verb = "is" if more == 1 else "are"
+    end = f"; {counted(more, 'more difference')} {verb} beyond two" if more > 0 else ""
+    return [f"For {where} the methods disagree: ", *listed(told), f"{end}."]
 
 
 def _less(row: Row) -> str:
@@ -245,7 +266,7 @@ def _groups(facts: Facts) -> Iterator[list[Part]]:
     """Yield what one method says of the parts of the ice sheet: of all, the surest."""
     by_method: dict[str, list[Rate]] = {}
     for each in facts.rates:
-        if each.region in methods.GROUPS[1:] and math.isfinite(each.row.uncertainty):
+        if each.region in methods.GROUPS[1:] and 0.0 < each.row.uncertainty < math.inf:
             by_method.setdefault(each.method, []).append(each)
     if not by_method:
         return
@@ -264,12 +285,11 @@ def _group(rate: Rate, place: int) -> list[Part]:
     if kind in {"loss", "gain"}:
         verb = "lost" if kind == "loss" else "gained"
         return [f"{NAMES[rate.region]} {verb} ", number(rate.cited, unit=unit, size=True)]
-    unclear = "shows no sure change" if kind == "unclear" else "has a change of unknown uncertainty"
-    return [f"{NAMES[rate.region]} {unclear} (", number(rate.cited, unit=unit), ")"]
+    return [f"{NAMES[rate.region]} shows no sure change (", number(rate.cited, unit=unit), ")"]
 
 
 def _budget(facts: Facts) -> Iterator[list[Part]]:
-    held = {each.row.quantity: each for each in facts.budget}
+    held = {each.row.quantity: each for each in facts.budget if math.isfinite(each.row.value)}
     snow, out = held.get("surface_mass_balance"), held.get("discharge")
     if snow is not None and out is not None:
         days = period((out.row.period_start, out.row.period_end))
@@ -287,14 +307,17 @@ def _cause(facts: Facts) -> Iterator[list[Part]]:
     found = [each for each in facts.causes if math.isfinite(each.row.value)]
     if not found:
         return
-    best = max(found, key=methods.likelihood)
+    evident = [each for each in found if each.row.value > BY_CHANCE]
+    best = max(evident or found, key=methods.likelihood)
     told = best.row.told
     name = f"{told.get('cause', 'unnamed')} of {told.get('method', 'a method')}"
-    if best.row.value > BY_CHANCE:
+    if evident:
         said = f"Of the causes tried, {name} is the most evident for what the methods disagree on"
     else:
         said = f"No cause tried stands out where the methods differ; the likeliest is {name}"
-    yield [f"{said} (ln B ", Link(rounded(best.row.value, 1), best.href), ")."]
+    prior = methods.likelihood(best) - best.row.value
+    before = f", likelihood before {rounded(prior, 1, signed=True)}" if abs(prior) >= 0.05 else ""
+    yield [f"{said} (ln B ", Link(rounded(best.row.value, 1), best.href), f"{before})."]
 
 
 def _shelves(facts: Facts) -> Iterator[list[Part]]:
@@ -342,17 +365,27 @@ def _or_zero(row: Row) -> float:
 def _dynamics(facts: Facts) -> Iterator[list[Part]]:
     """Yield whether damage goes with discharge beyond chance, all shelves and lags counted."""
     found = [(chance(each.row, "p_family"), each) for each in facts.dynamics]
-    known = [pair for pair in found if math.isfinite(pair[0])]
+    known = [(p, each) for p, each in found if math.isfinite(p) and math.isfinite(each.row.value)]
     if not known:
         return
     p, best = min(known, key=lambda pair: pair[0])
     name = best.row.told.get("shelf", best.row.region).replace("_", " ")
-    told = Link(f"p = {p:.2g}", best.href)
-    tried = ", all shelves and lags that were tried counted)."
+    told = Link(f"r = {rounded(best.row.value, 2)}", best.href)
+    tried = f"{_later(best.row)}, p = {p:.2g}, all shelves and lags that were tried counted)."
     if p < CHANCE:
-        yield [f"Damage of {name} goes with the discharge behind it beyond chance (", told, tried]
+        way = "with" if best.row.value > 0.0 else "against"
+        yield [f"Damage of {name} goes {way} the discharge behind it beyond chance (", told, tried]
     else:
-        yield [f"Of no shelf does damage go with discharge beyond chance ({name}: ", told, tried]
+        yield [f"Of no shelf does damage go with or against discharge beyond chance ({name}: ",
+               told, tried]  # fmt: skip
+
+
+def _later(row: Row) -> str:
+    """Return by how many years the discharge of a correlation follows the damage."""
+    lag = row.told.get("lag", "")
+    if not lag.isdecimal():
+        return ""
+    return f" with discharge {counted(int(lag), 'year')} later" if int(lag) else " of the same year"
 
 
 def chance(row: Row, name: str) -> float:

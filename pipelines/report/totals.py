@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.report import methods
 from pipelines.report.comparing import LEAST_SQUARES, MOST_ROWS, fine, pair_name
+from pipelines.report.comparing import more as left_out
 from pipelines.report.rounding import rounded
 from pipelines.summary_page import Cell, Link, Table
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pipelines.report.material import Material
     from pipelines.report.methods import Rate
     from pipelines.report.sheets import Cited
+
+Place = tuple[str, str]
+"""Set of regions, and region: two sets may have a region of one name."""
 
 UNIT = "Gt yr⁻¹, one standard deviation"
 BUDGET = {"surface_mass_balance": "surface mass balance", "discharge": "discharge"}
@@ -42,16 +46,16 @@ def basin_table(of: Material, rates: Sequence[Rate]) -> Table | None:
 
 def _compared_table(of: Material, found: Sequence[Rate]) -> Table | None:
     """Return methods on one mask and period, with what they give together and how they close."""
-    together = {each.row.region: each for each in methods.combined(of)
+    together = {_place(each): each for each in methods.combined(of)
                 if each.row.told.get("by") == LEAST_SQUARES}  # fmt: skip
-    largest: dict[str, Cited] = {}
+    largest: dict[Place, Cited] = {}
     for each in methods.differences(of):
-        before = largest.get(each.row.region)
+        before = largest.get(_place(each))
         if before is None or _z(each) > _z(before):
-            largest[each.row.region] = each
+            largest[_place(each)] = each
 
-    def more(region: str) -> list[Cell]:
-        estimate, worst = together.get(region), largest.get(region)
+    def more(place: Place) -> list[Cell]:
+        estimate, worst = together.get(place), largest.get(place)
         shown: Cell = "" if estimate is None else Link(fine(estimate), estimate.href)
         apart: Cell = "" if worst is None else Link(_closure(worst), worst.href)
         return [shown, apart]
@@ -60,6 +64,10 @@ def _compared_table(of: Material, found: Sequence[Rate]) -> Table | None:
         of, found, f"On one mask and period, as the comparison has it [{UNIT}]",
         extra=("together", "largest difference"), more=more,
     )  # fmt: skip
+
+
+def _place(of: Rate | Cited) -> Place:
+    return of.row.region_set, of.row.region
 
 
 def _z(of: Cited) -> float:
@@ -79,27 +87,45 @@ def _rate_table(
     caption: str,
     *,
     extra: tuple[str, ...] = (),
-    more: Callable[[str], list[Cell]] | None = None,
+    more: Callable[[Place], list[Cell]] | None = None,
 ) -> Table | None:
-    """Return a row for each region, a column for each method; the periods stand first."""
+    """Return a row for each region, a column for each method; the periods stand first.
+
+    Regions of one name that are of several sets have a row for each set, which is then named.
+    """
     names = list(dict.fromkeys(each.method for each in found))
     if not names:
         return None
-    held = {(each.method, each.region): each for each in found}
-    regions = ordered(each.region for each in found)
+    held = {(each.method, _place(each)): each for each in found}
+    rows = _rows(found)
     terms = _budget_terms(of, found) if more is None else {}
     columns = list(terms)
     days = ["; ".join(dict.fromkeys(_days(each) for each in found if each.method == name))
             for name in names]  # fmt: skip
     blank: list[Cell] = ["" for _ in (*columns, *extra)]
     lines: list[tuple[Cell, ...]] = [("period", *days, *blank)]
-    for region in regions[:MOST_ROWS]:
-        cells: list[Cell] = [_shown(held.get((name, region))) for name in names]
-        cells += [_shown(terms[column].get(region)) for column in columns]
-        lines.append((region, *cells, *(more(region) if more is not None else ())))
+    for place, title in list(rows.items())[:MOST_ROWS]:
+        cells: list[Cell] = [_shown(held.get((name, place))) for name in names]
+        cells += [_shown(terms[column].get(place)) for column in columns]
+        lines.append((title, *cells, *(more(place) if more is not None else ())))
+    first = {_place(each): each.cited for each in reversed(found)}
+    cut = [first[place] for place in list(rows)[MOST_ROWS:]]
+    lines += left_out(cut, len(lines[0]))
     header = ("region", *names, *columns, *extra)
     return Table(header, tuple(lines), caption=caption, numbers=(*names, *columns, extra[0])
                  if extra else (*names, *columns), headed=True)  # fmt: skip
+
+
+def _rows(found: Sequence[Rate]) -> dict[Place, str]:
+    """Return what the row of each region is called, in their order."""
+    sets: dict[str, list[str]] = {}
+    for each in found:
+        sets.setdefault(each.region, []).append(each.row.region_set)
+    return {
+        (name, region): region if len(set(sets[region])) == 1 else f"{region} ({name})"
+        for region in ordered(sets)
+        for name in dict.fromkeys(sets[region])
+    }
 
 
 def _shown(of: Rate | Cited | None) -> Cell:
@@ -114,16 +140,16 @@ def _days(of: Rate) -> str:
     return f"{first:%Y-%m} to {last:%Y-%m}"
 
 
-def _budget_terms(of: Material, found: Sequence[Rate]) -> dict[str, dict[str, Cited]]:
+def _budget_terms(of: Material, found: Sequence[Rate]) -> dict[str, dict[Place, Cited]]:
     """Return snow and discharge by region of the first mass budget, where it is among the rates."""
-    terms: dict[str, dict[str, Cited]] = {}
+    terms: dict[str, dict[Place, Cited]] = {}
     budgets = of.of("mass_budget")
     if not budgets or not any(each.kind == "mass_budget" for each in found):
         return terms
     for each in of.rows(budgets[0], "regions"):
         name = BUDGET.get(each.row.quantity)
         if name is not None and each.row.told.get("epoch") == methods.MEAN:
-            terms.setdefault(name, {})[each.row.region] = each
+            terms.setdefault(name, {})[_place(each)] = each
     return {name: terms[name] for name in BUDGET.values() if name in terms}
 
 

@@ -68,24 +68,19 @@ class _Source:
     url: str
     group: zarr.Group
     names: frozenset[str]
+    warnings: list[str]
 
     @property
     def period(self) -> str:
         """First and last day, in words."""
         of = self.output.item["properties"]
-        return f"{str(of['start_datetime'])[:10]} to {str(of['end_datetime'])[:10]}"
+        first, last = (str(of.get(f"{end}_datetime", "?"))[:10] for end in ("start", "end"))
+        return f"{first} to {last}"
 
     def layer(self, what: str, title: str, **of: Any) -> Layer:
         """Return a layer of this product's arrays."""
-        words = heading(self.output)
-        return Layer(
-            id=f"{self.output.name}/{what}",
-            kind="zarr",
-            url=self.url,
-            title=title,
-            group=words,
-            **of,
-        )
+        return Layer(id=f"{self.output.name}/{what}", kind="zarr", url=self.url, title=title,
+                     group=heading(self.output), **of)  # fmt: skip
 
 
 def heading(output: Output) -> str:
@@ -130,17 +125,31 @@ def _of_arrays(output: Output, url: str, found: Found) -> Sequence[Layer]:
     if "zarr.json" not in names:
         msg = f"there is no {copy}, which the map reads; run it to its end"
         raise ReportError(msg)
-    root = json.loads(object_store.read_bytes(object_store.join(copy, "zarr.json")))
-    if root.get("attributes", {}).get("nunatak:snapshot") != _snapshot(output):
+    if _version(copy) != output.item["properties"].get("nunatak:snapshot"):
         found.warnings.append(
             f"{heading(output)}: {STORE} is of another version than its tables; run it again"
         )
-    source = _Source(output, url, output.open(), names)
+    source = _Source(output, url, output.open(), names, found.warnings)
     return MAKERS[output.product](source)
 
 
-def _snapshot(output: Output) -> str:
-    return str(output.item["properties"]["nunatak:snapshot"])
+def _version(copy: str) -> object:
+    """Return the version that a plain copy says it is of; None where it says none.
+
+    Raises
+    ------
+    ReportError
+        A copy whose first document is no group's.
+    """
+    from cluster import object_store
+
+    path = object_store.join(copy, "zarr.json")
+    data = object_store.read_bytes(path)
+    try:
+        return dict(json.loads(data).get("attributes", {})).get("nunatak:snapshot")
+    except (ValueError, TypeError, AttributeError) as error:
+        msg = f"{path} is no group's document ({error}); run the product again"
+        raise ReportError(msg) from error
 
 
 def _rates(source: _Source) -> list[Layer]:
@@ -177,24 +186,21 @@ def _speeds(source: _Source) -> list[Layer]:
     """Return the speed of each year, and its change since the first."""
     if "speed" not in source.group:
         return []
-    from pipelines.figures import maps
-
     years = labels_of(source.group, "year")
-    speed = stored.read(source.group, "speed")
     unit = str(stored.array(source.group, "speed").attrs["units"])
 
     def piece(index: int, minus: int | None = None) -> Piece:
         return zarr_piece(source.group, "speed", names=source.names, index=index, minus=minus)
 
-    top = maps.round_limit(speed, within=0.9995)
+    # Pieces come before any speed is read: they refuse what is too large to be read.
+    shown = tuple(Step(year, (piece(k),)) for k, year in enumerate(years))
+    top, change = _speed_limits(source.group, len(years))
     made = [
         source.layer(
-            "speed", "ice speed", unit=unit, ramp="speeds", scale=speed_scale(top),
-            steps=tuple(Step(year, (piece(k),)) for k, year in enumerate(years)),
+            "speed", "ice speed", unit=unit, ramp="speeds", scale=speed_scale(top), steps=shown,
         )
     ]  # fmt: skip
     if len(years) > 1:
-        change = maps.round_limit(speed[1:] - speed[0], within=0.999)
         steps = (
             Step(f"{year} less {years[0]}", (piece(k, 0),)) for k, year in enumerate(years) if k
         )
@@ -207,22 +213,53 @@ def _speeds(source: _Source) -> list[Layer]:
     return made
 
 
+def _speed_limits(group: zarr.Group, years: int) -> tuple[float, float]:
+    """Return the widest colour limits of the years' speeds and of their changes [m yr⁻¹].
+
+    Two years are held at once, however many there are.
+    """
+    from pipelines.figures import maps
+
+    first = stored.read(group, "speed", 0)
+    tops, changes = [maps.round_limit(first, within=0.9995)], [0.0]
+    for k in range(1, years):
+        speed = stored.read(group, "speed", k)
+        tops.append(maps.round_limit(speed, within=0.9995))
+        changes.append(maps.round_limit(speed - first, within=0.999))
+    return max(tops), max(changes)
+
+
 def _changes(source: _Source) -> list[Layer]:
-    """Return what became of damage, by pairs of summers, of all shelves together."""
+    """Return what became of damage, by pairs of summers, of all shelves together.
+
+    A shelf whose map is too large for the page is left out with a warning, the others are shown.
+    """
     pairs: dict[str, list[Piece]] = {}
-    for shelf in sorted(source.group.group_keys()):
-        for pair in sorted(source.group[str(shelf)].group_keys()):  # type: ignore[union-attr]
-            path = f"{shelf}/{pair}/change"
-            if path in source.group:
-                piece = zarr_piece(
-                    source.group, path, names=source.names, axes=("y_pixel", "x_pixel"),
-                    name=str(shelf),
-                )  # fmt: skip
-                pairs.setdefault(str(pair), []).append(piece)
+    refused: dict[str, PieceError] = {}
+    for shelf, pair, path in _pairs(source.group):
+        try:
+            piece = zarr_piece(source.group, path, names=source.names, axes=("y_pixel", "x_pixel"),
+                               name=shelf)  # fmt: skip
+        except PieceError as error:
+            refused.setdefault(shelf, error)
+            continue
+        pairs.setdefault(pair, []).append(piece)
+    source.warnings.extend(
+        f"{heading(source.output)}: {shelf} is left out, for {error}"
+        for shelf, error in refused.items()
+    )
     if not pairs:
         return []
     steps = tuple(Step(_pair_name(pair), tuple(pairs[pair])) for pair in sorted(pairs))
     return [source.layer("change", "what became of damage", unit="", steps=steps, codes=CHANGES)]
+
+
+def _pairs(group: zarr.Group) -> Iterator[tuple[str, str, str]]:
+    """Yield shelf, pair of summers, and where the map of its changes is."""
+    for shelf in sorted(str(key) for key in group.group_keys()):
+        for pair in sorted(str(key) for key in group[shelf].group_keys()):  # type: ignore[union-attr]
+            if (path := f"{shelf}/{pair}/change") in group:
+                yield shelf, pair, path
 
 
 def _pair_name(pair: str) -> str:
@@ -252,17 +289,13 @@ def damage(output: Output, url: str) -> list[Layer]:
     ReportError
         No release, or one that is not as its items say.
     """
-    summers: dict[int, list[Piece]] = {}
-    for path, item in _release_items(output):
-        of = item["properties"]
-        if of.get("nunatak:part", "shelf") == "shelf":
-            folder = path.rpartition("/")[0]
-            name = str(item["assets"]["extent"]["href"]).removeprefix("./")
-            piece = Piece(
-                _inside(f"{folder}/{name}"), _raster_extent(of), _raster_shape(of),
-                name=str(of["nunatak:shelf"]),
-            )  # fmt: skip
-            summers.setdefault(int(of["nunatak:summer"]), []).append(piece)
+    try:
+        summers = _summers(output)
+    except ReportError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        msg = f"{output.address}/release is not as its items say ({error!r}); run it again"
+        raise ReportError(msg) from error
     if not summers:
         return []
     steps = tuple(Step(tables.summer_name(year), tuple(summers[year])) for year in sorted(summers))
@@ -274,6 +307,22 @@ def damage(output: Output, url: str) -> list[Layer]:
     ]  # fmt: skip
 
 
+def _summers(output: Output) -> dict[int, list[Piece]]:
+    """Return the maps of shelves in the release, by summer."""
+    summers: dict[int, list[Piece]] = {}
+    for path, item in _release_items(output):
+        of = item["properties"]
+        if of.get("nunatak:part", "shelf") == "shelf":
+            folder = path.rpartition("/")[0]
+            name = str(item["assets"]["extent"]["href"]).removeprefix("./")
+            piece = Piece(
+                _inside(f"{folder}/{name}"), _raster_extent(of), _raster_shape(of),
+                name=str(of["nunatak:shelf"]),
+            )  # fmt: skip
+            summers.setdefault(int(of["nunatak:summer"]), []).append(piece)
+    return summers
+
+
 def _release_items(output: Output) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the items of the release and where they are below the product."""
     from cluster import object_store
@@ -282,14 +331,10 @@ def _release_items(output: Output) -> Iterator[tuple[str, dict[str, Any]]]:
     if not object_store.exists(object_store.join(output.address, listed)):
         msg = "its maps were not released (shelf_damage.release), so the map cannot show them"
         raise ReportError(msg)
-    try:
-        for link in json.loads(output.read(listed))["links"]:
-            if link["rel"] == "item":
-                path = _inside("release/" + str(link["href"]).removeprefix("./"))
-                yield path, json.loads(output.read(path))
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{output.address}/release is not as its items say ({error!r}); run it again"
-        raise ReportError(msg) from error
+    for link in json.loads(output.read(listed))["links"]:
+        if link["rel"] == "item":
+            path = _inside("release/" + str(link["href"]).removeprefix("./"))
+            yield path, json.loads(output.read(path))
 
 
 def _inside(path: str) -> str:
@@ -316,7 +361,11 @@ def _raster_extent(of: Mapping[str, Any]) -> Extent:
     """Return the edges of a north-up raster by its ``proj:transform``."""
     dx, _, west, _, dy, north = (float(each) for each in of["proj:transform"][:6])
     rows, columns = _raster_shape(of)
-    return west, north + dy * rows, west + dx * columns, north
+    extent = west, north + dy * rows, west + dx * columns, north
+    if not np.all(np.isfinite(extent)):
+        msg = f"found the edges {extent} of a map, expected numbers"
+        raise ValueError(msg)
+    return extent
 
 
 def _with_common_scales(made: Sequence[Layer]) -> list[Layer]:

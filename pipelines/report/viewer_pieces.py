@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,17 +116,6 @@ class Layer:
         return asdict(self)
 
 
-def address(base: str, *parts: str) -> str:
-    """Return a URL below ``base``; names are quoted.
-
-    Examples
-    --------
-    >>> address("../products/a/", "release/Pine Island/2005/x.tif")
-    '../products/a/release/Pine%20Island/2005/x.tif'
-    """
-    return "/".join([base.rstrip("/"), *(quote(part) for part in parts)])
-
-
 def zarr_piece(
     group: zarr.Group,
     path: str,
@@ -159,11 +147,12 @@ def zarr_piece(
         More bytes than a page can hold, or axes that are not evenly spaced.
     """
     array = stored.array(group, path)
+    rows, columns = array.shape[-2:]
+    if rows * columns > MOST_CELLS:
+        msg = f"{path} has {rows} rows of {columns} cells, expected {MOST_CELLS:,} cells at the "
+        raise PieceError(msg + "most; the page cannot show it, other programs can")
     folder = path.rpartition("/")[0]
     y, x = (stored.read(group, f"{folder}/{axis}".lstrip("/")) for axis in axes)
-    if len(y) * len(x) > MOST_CELLS:
-        msg = f"{path} has {len(y)} rows of {len(x)} cells, expected {MOST_CELLS:,} cells at the "
-        raise PieceError(msg + "most; the page cannot show it, other programs can")
     upward = bool(y[-1] > y[0])
     shown = tuple(each for each in (index, minus) if each is not None)
     return Piece(
@@ -189,7 +178,8 @@ def extent_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> Extent:
     for centres in (x, y):
         steps = np.diff(centres)
         # Centres are multiples of metres; a thousandth of a cell is rounding.
-        if not steps.size or np.ptp(steps) > 1e-3 * abs(steps[0]) or steps[0] == 0.0:
+        even = steps.size and np.ptp(steps) <= 1e-3 * abs(steps[0]) and steps[0] != 0.0
+        if not even:
             msg = f"found cell centres {centres[:3].tolist()} …, expected an even spacing"
             raise PieceError(msg)
         half = abs(float(steps[0])) / 2.0

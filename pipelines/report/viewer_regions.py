@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.report.outputs import Output
+from pipelines.report.lineage import UNREADABLE, linked_item, run_of
 
 if TYPE_CHECKING:
     import geopandas as gpd
-    import pystac
     import shapely
+
+    from pipelines.report.outputs import Output
 
 FINEST_M, COARSEST_M = 50.0, 1_000.0
 """Tolerance within which outlines are simplified [m]: a pixel of a shelf's map, and of a page's."""
@@ -24,9 +24,6 @@ ISLAND = 10.0
 """Islands of fewer tolerances a side are left out; the largest part of a region never is."""
 GRAIN_M = 10.0
 """Coordinates are rounded to this [m]."""
-
-HOPS = 2
-"""Products between a product and the one that read the polygons: restoration, scenes."""
 
 SHELVES = "ice-shelves"
 """Kind of the items whose polygons are ice shelves."""
@@ -56,14 +53,16 @@ def region_sets(outputs: Sequence[Output]) -> tuple[list[RegionSet], list[str]]:
 
     A catalogue that cannot be reached is a warning: the map opens without what it would have given.
     """
+    import pystac
+
     found: dict[str, RegionSet] = {}
     warnings: dict[str, str] = {}
     for output in outputs:
-        name = _region_set(output)
+        name = str(run_of(output).get("regions") or "")
         if name and name not in found:
             try:
                 found[name] = _opened(output, name)
-            except (LookupError, ValueError, OSError) as error:
+            except (*UNREADABLE, pystac.STACError, pystac.STACTypeError) as error:
                 warnings[name] = (
                     f"the outlines of {name} cannot be drawn or clicked, for their catalogue is "
                     f"out of reach: {_words(error)}"
@@ -78,71 +77,12 @@ def _words(error: Exception) -> str:
     return redact(said)
 
 
-def _region_set(output: Output) -> str:
-    """Return the collection that a run named as its regions; nothing where it named none."""
-    import yaml
-
-    run = yaml.safe_load(str(output.item["properties"].get("processing:lineage", "")))
-    return str(run.get("regions") or "") if isinstance(run, dict) else ""
-
-
 def _opened(output: Output, name: str) -> RegionSet:
     from stac import contracts
 
-    item = _item(output, name)
+    item = linked_item(output, name)
     shelves = item.properties.get("nunatak:kind") == SHELVES
     return RegionSet(name, shelves, contracts.open_regions(item))
-
-
-def _item(output: Output, name: str) -> pystac.Item:
-    """Return the catalogue item that the product's provenance links to for a collection.
-
-    Raises
-    ------
-    LookupError, ValueError, OSError
-        No such link, or nothing behind it.
-    """
-    import pystac
-
-    address = _linked(output.item, name, hops=HOPS)
-    if address is None:
-        msg = f"{output.name}/item.json names no item of it"
-        raise LookupError(msg)
-    item = pystac.Item.from_dict(_document(address))
-    item.set_self_href(address)
-    return item
-
-
-def _linked(item: Mapping[str, Any], name: str, *, hops: int) -> str | None:
-    """Return the address of a collection's item among what a product was made from.
-
-    A product that was made from other products has its regions from them, so their items are
-    asked too, ``hops`` times at the most.
-    """
-    from stac import locations
-
-    links = [link for link in item.get("links", ()) if link.get("rel") == "derived_from"]
-    for link in links:
-        if link.get("nunatak:collection") == name:
-            return locations.normalise(str(link["href"]))
-    for link in links:
-        address = locations.normalise(str(link["href"]))
-        if hops and "nunatak:collection" not in link and address.endswith("/item.json"):
-            found = _linked(_document(address), name, hops=hops - 1)
-            if found is not None:
-                return found
-    return None
-
-
-def _document(address: str) -> dict[str, Any]:
-    from stac import locations
-
-    try:
-        found: dict[str, Any] = json.loads(locations.read_bytes(address))
-    except FileNotFoundError as error:
-        msg = f"there is nothing at {address}"
-        raise LookupError(msg) from error
-    return found
 
 
 def bounds(sets: Sequence[RegionSet]) -> tuple[float, float, float, float] | None:

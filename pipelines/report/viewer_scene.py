@@ -13,8 +13,14 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipelines.report import viewer_curves, viewer_layers, viewer_palettes, viewer_regions
-from pipelines.report.outputs import Output
+from pipelines.report import (
+    material,
+    viewer_curves,
+    viewer_layers,
+    viewer_palettes,
+    viewer_regions,
+)
+from pipelines.report.outputs import Output, ReportError
 
 if TYPE_CHECKING:
     from pipelines.report.viewer_curves import Curve, Number, Told
@@ -27,9 +33,6 @@ FOLDER = "map"
 BUNDLE = ("index.html", "viewer.js", "viewer.css", "icon.svg", "LICENSES.txt")
 """Files of the page that come with the project, made by ``make viewer``."""
 
-DEMO = "demo-"
-"""What the names of the demo's collections begin with."""
-
 VERSION = 1
 """Of the documents: a page that was built for others says so."""
 
@@ -38,6 +41,10 @@ POLICY = "@connect@"
 
 FIRST = ("AIS", "EAIS", "WAIS", "AP")
 """Groups that lists begin with."""
+
+
+class BundleError(ReportError):
+    """The files of the page, which come with the project, are not there."""
 
 
 def write(outputs: Sequence[Output], to: str, *, locate: Callable[[Output], str]) -> None:
@@ -59,7 +66,7 @@ def write(outputs: Sequence[Output], to: str, *, locate: Callable[[Output], str]
 
 
 def files(outputs: Sequence[Output], *, locate: Callable[[Output], str]) -> dict[str, bytes]:
-    """Return the files of the map by name, as :func:`write` writes them."""
+    """Return the files of the map by name, its page last, as :func:`write` writes them."""
     maps = viewer_layers.layers(outputs, locate=locate)
     sets, unreachable = viewer_regions.region_sets(outputs)
     told = viewer_curves.told(outputs)
@@ -69,13 +76,13 @@ def files(outputs: Sequence[Output], *, locate: Callable[[Output], str]) -> dict
     made["scene.json"] = _json(scene(outputs, maps.layers, warnings, bounds=bounds, locate=locate))
     made["regions.geojson"] = _json(viewer_regions.geojson(sets))
     made["curves.json"] = _json(curves(told, sets))
+    made["index.html"] = made.pop("index.html")
     return made
 
 
 def _synthetic(outputs: Sequence[Output]) -> list[str]:
     """Return a warning where anything was made from what the demo draws."""
-    links = (link for output in outputs for link in output.item.get("links", ()))
-    if any(str(link.get("nunatak:collection", "")).startswith(DEMO) for link in links):
+    if material.is_synthetic(outputs):
         return [
             "Synthetic observations of the demo: these maps tell nothing of the real Antarctica."
         ]
@@ -83,9 +90,19 @@ def _synthetic(outputs: Sequence[Output]) -> list[str]:
 
 
 def bundle(places: Iterable[str]) -> dict[str, bytes]:
-    """Return the files of the page; its policy admits the origins of ``places`` beside its own."""
+    """Return the files of the page; its policy admits the origins of ``places`` beside its own.
+
+    Raises
+    ------
+    BundleError
+        They were not built.
+    """
     folder = resources.files("pipelines") / "viewer" / "dist"
-    made = {name: (folder / name).read_bytes() for name in BUNDLE}
+    try:
+        made = {name: (folder / name).read_bytes() for name in BUNDLE}
+    except FileNotFoundError as error:
+        msg = f"the page of the map is not built ({error}); run `make viewer`"
+        raise BundleError(msg) from error
     page = made["index.html"].decode()
     made["index.html"] = page.replace(POLICY, " ".join(["'self'", *origins(places)])).encode()
     return made
@@ -258,7 +275,8 @@ def methods(told: Told) -> dict[str, dict[str, str]]:
 
     own = {**canvas.SENSORS, "mass_budget": canvas.PURPLE, "shelf_damage": canvas.INK}
     others = (canvas.INK, "#d55e00", "#009e73", "#56b4e9", "#cc79a7", canvas.GREY)
-    dashes = ("2 3", "8 3 2 3", "1 2 5 2")
+    # Five dashes and six colours have no common divisor, so thirty methods differ.
+    dashes = ("2 3", "8 3 2 3", "1 2 5 2", "10 4", "6 2 1 2 1 2")
     made: dict[str, dict[str, str]] = {}
     for n, name in enumerate(dict.fromkeys(curve.method for curve in told.curves)):
         free = others[n % len(others)]

@@ -182,7 +182,7 @@ def test_a_click_chooses_the_basin_and_shows_the_rows_of_its_tables(browser, add
         assert browser.text(cell) == said(*table_row(written, product, quantity, "1"))
     browser.wait("performance.getEntriesByName('nunatak: region').length === 1")
     assert browser.get("document.getElementById('region').value") == BASIN
-    assert "region=test-basins/1" in browser.get("location.hash")
+    browser.wait("location.hash.includes('region=test-basins/1')")
     browser.wait("document.getElementById('said').innerText.includes('Gravimetry')")
 
 
@@ -282,6 +282,7 @@ def test_the_whole_page_can_be_walked_with_keys_alone(browser, address):
     browser.wait("document.getElementById('details-title').innerText === 'basin 1'")
     expected = viewer_products.rate(6, 2)
     browser.wait(f"document.querySelector('#value b')?.dataset.value === '{expected:g}'")
+    browser.wait("location.hash.includes('region=')")
     before = browser.get("location.hash")
     browser.press("ArrowRight")
     browser.wait(f"location.hash !== {json.dumps(before)}")
@@ -336,6 +337,7 @@ def test_it_fits_a_phone(browser, address):
 
 def test_motion_is_left_out_where_people_ask_for_that(browser, address):
     browser.open(f"{address}#at={AT}", reducedMotion="reduce")
+    browser.wait("location.hash.includes('layer=')")
     before = browser.get("location.hash")
     browser.call("click", ".ol-zoom-in")
     browser.wait(f"location.hash !== {json.dumps(before)}")

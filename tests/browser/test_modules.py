@@ -104,6 +104,12 @@ def test_runs_end_where_a_gap_or_a_missing_value_is():
     assert run("chart.js", "m.runsOf(given.curve)", curve=curve) == [[0, 1], [3, 4], [5]]
 
 
+def test_fans_of_rates_are_dashed_and_keep_the_dashes_of_their_method():
+    pairs = [["series", ""], ["series", "2 3"], ["rate", ""], ["rate", "2 3"]]
+    dashes = "given.pairs.map(([kind, dash]) => m.dashOf({ kind }, { dash }))"
+    assert run("chart.js", dashes, pairs=pairs) == ["", "2 3", "5 4", "2 3"]
+
+
 def test_missing_values_are_the_grey_of_the_figures_and_others_the_ramps_colours():
     layer = {"codes": [], "ramp": "rates", "scale": {"kind": "linear", "low": -1.0, "high": 1.0}}
     scene = {"ramps": viewer_palettes.ramps(), "missing": canvas.MISSING}

@@ -38,7 +38,7 @@ PERIOD = (dt.date(FIRST, 7, 1), dt.date(FIRST + YEARS, 6, 30))
 
 DEGREE, RESULT_DEGREE = 60, 120
 ALTIMETRY_DEGREE = 340
-"""Of altimetry, which tells what gravimetry does not see: to degree 120 it does not see it either."""
+"""Of altimetry, which tells what gravimetry does not see: to degree 120 it sees no more."""
 SPACING_KM, VELOCITY_KM = 20.0, 10.0
 METHODS = ("gravimetry", "altimetry", "mass_budget")
 

@@ -1,4 +1,4 @@
-"""One estimate from several: by least squares, by IMBIE's rule, and without each in turn.
+"""One estimate from several: by least squares and by IMBIE's rule.
 
 Generalised least squares asks for the mean x that all methods measure with errors of covariance Σ:
 

@@ -70,6 +70,9 @@ function label(x, y, anchor, text) {
   return made;
 }
 
+/** Dashes of a curve; a rate has some always, those of its method if that has its own. */
+export const dashOf = (curve, style) => (curve.kind === "rate" ? style.dash || "5 4" : style.dash);
+
 function curveParts(curve, x, y, style) {
   const parts = [];
   for (const run of runsOf(curve)) {
@@ -86,7 +89,7 @@ function curveParts(curve, x, y, style) {
       }));
     }
     const points = run.map((n) => `${x(curve.t[n]).toFixed(1)},${y(curve.value[n]).toFixed(1)}`).join(" ");
-    const dash = curve.kind === "rate" ? "5 4" : style.dash;
+    const dash = dashOf(curve, style);
     parts.push(drawn("polyline", {
       points, fill: "none", stroke: style.colour, "stroke-width": 1.6, "stroke-dasharray": dash, class: "curve",
     }));
@@ -102,7 +105,7 @@ function namesOf(curves, styles) {
   const made = element("ul", { class: "names" });
   for (const curve of curves) {
     const style = styles[curve.method];
-    const dash = curve.kind === "rate" ? "5 4" : style.dash;
+    const dash = dashOf(curve, style);
     const line = drawn("svg", { viewBox: "0 0 28 10", "aria-hidden": "true" },
       drawn("line", { x1: 0, x2: 28, y1: 5, y2: 5, stroke: style.colour, "stroke-width": 2.5, "stroke-dasharray": dash }));
     made.append(element("li", {}, line, curve.method.replaceAll("_", " ")));

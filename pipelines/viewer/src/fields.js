@@ -14,6 +14,12 @@ function unwritten() {
 const MOST_KEPT = 256 * 2 ** 20; // bytes of arrays that are kept for going back
 const kept = new Map();
 
+/** The bytes that a Range header asks for, out of the whole file: servers may send that instead. */
+export function partOf(bytes, range) {
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(range);
+  return first === "" ? bytes.slice(-Number(last)) : bytes.slice(Number(first), Number(last) + 1);
+}
+
 /** Objects of a product's plain copy; chunks that are known to be absent are not asked for. */
 function storeOf(url, piece) {
   const absent = new Set(piece.absent.map((key) => `/${piece.path}/${key}`));
@@ -24,7 +30,8 @@ function storeOf(url, piece) {
     const answer = await fetch(address, { signal: options.signal, headers });
     if (answer.status === 404) return undefined;
     if (!answer.ok) throw new Error(`${address} answered ${answer.status}`);
-    return new Uint8Array(await answer.arrayBuffer());
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    return range && answer.status !== 206 ? partOf(bytes, range) : bytes;
   };
   return {
     get: asked,

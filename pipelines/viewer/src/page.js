@@ -10,12 +10,18 @@ const byId = (id) => document.getElementById(id);
 const stepKey = { left: "step", right: "wstep" };
 const layerKey = { left: "layer", right: "with" };
 
+// Between two changes of the address [ms]: Safari refuses more than a hundred in thirty seconds.
+const PAUSE = 500;
+
 export class Page {
   constructor(scene, fail) {
     this.scene = scene;
     this.fail = fail;
     this.state = readState(location.hash);
     this.told = null;
+    this.asked = { value: null, said: null };
+    this.remembering = null;
+    this.address = location.hash;
     const split = () => this.state.swipe / 100;
     this.sides = {
       left: new Side(scene, POLAR, () => [0, this.state.with ? split() : 1]),
@@ -126,7 +132,7 @@ export class Page {
     map.on("pointermove", (event) => {
       if (event.dragging) return;
       cancelAnimationFrame(waiting);
-      waiting = requestAnimationFrame(() => this.read(event.coordinate));
+      waiting = requestAnimationFrame(() => this.tell("value", event.coordinate));
     });
     map.on("click", (event) => this.pick(event.coordinate, event.originalEvent.timeStamp));
     map.getTargetElement().addEventListener("keydown", (event) => {
@@ -151,6 +157,7 @@ export class Page {
   /** Take over an address that somebody typed or went back to. */
   follow() {
     const wanted = readState(location.hash);
+    this.address = location.hash;
     if (writeState(wanted) === writeState(this.state)) return;
     this.state = wanted;
     this.mend();
@@ -165,8 +172,14 @@ export class Page {
     this.ground.view.setResolution(at[2]);
   }
 
+  /** Put the state into the address, after a pause that makes many changes one. */
   remember() {
-    history.replaceState(null, "", writeState(this.state));
+    this.remembering ??= setTimeout(() => {
+      this.remembering = null;
+      if (location.hash !== this.address) return; // somebody typed another: follow() comes
+      history.replaceState(null, "", writeState(this.state));
+      this.address = location.hash;
+    }, PAUSE);
   }
 
   async show(side) {
@@ -179,6 +192,7 @@ export class Page {
     this.tellLegends();
     this.swipe(this.state.swipe);
     document.body.dataset[side] = layer ? `${layer.id} ${layer.steps[n].label}` : "";
+    for (const [id, question] of Object.entries(this.asked)) if (question) this.tell(id, question.place);
   }
 
   tellControls(side, layer, n) {
@@ -213,35 +227,37 @@ export class Page {
     const words = `${percent} % left, ${100 - percent} % right`;
     slider.setAttribute("aria-valuetext", words);
     slider.parentElement.querySelector("output").textContent = words;
-    this.remember();
     this.ground.map.render();
+    this.remember();
   }
 
-  /** Say what is at a place; the newest question wins. */
-  async read(place) {
-    this.asked = place;
-    const lines = [];
-    for (const side of Object.values(this.sides)) {
-      const found = await side.at(place);
-      if (side.layer) lines.push([side.layer, found]);
-    }
-    const spans = lines.map(([layer, found]) => valueLine(layer, found));
+  /**
+   * Tell what both sides show at a place: in the box "value", or to a screen reader in "said".
+   *
+   * Each keeps its place, so that it is told anew once another layer or step is shown; the newest
+   * question of each wins.
+   */
+  async tell(id, place) {
+    const question = { place };
+    this.asked[id] = question;
+    const answers = await Promise.all(Object.values(this.sides).map((side) => side.at(place)));
+    if (this.asked[id] !== question) return;
+    const spans = answers.filter((answer) => answer).map(valueLine);
     spans.push(element("span", { class: "where", text: whereWords(lonLat(place)) }));
-    const words = spans.map((span) => span.textContent).join("; ");
-    if (this.asked === place) byId("value").replaceChildren(...spans);
-    return words;
+    if (id === "value") byId(id).replaceChildren(...spans);
+    else byId(id).textContent = spans.map((span) => span.textContent).join("; ");
   }
 
-  /** Read a place and choose its region. */
-  async pick(place, started) {
+  /** Tell of a place and choose its region. */
+  pick(place, started) {
     const id = this.ground.regionAt(place);
     if (this.told && id) {
       this.choose(id);
       // A timer that is set while a frame is drawn comes after the frame is shown.
       requestAnimationFrame(() => setTimeout(() => performance.measure("nunatak: region", { start: started })));
     }
-    const words = await this.read(place);
-    byId("said").textContent = words;
+    this.tell("value", place);
+    this.tell("said", place);
   }
 
   /** Outlines, curves and numbers have come. */
@@ -276,8 +292,8 @@ export class Page {
   }
 }
 
-function valueLine(layer, found) {
-  const made = element("span", { text: `${layer.group}, ${layer.title}: ` });
+function valueLine({ layer, step, found }) {
+  const made = element("span", { text: `${layer.group}, ${layer.title}, ${step.label}: ` });
   const words = found ? (found.words ?? numberWords(found, layer.unit)) : "outside the map";
   const value = element("b", { text: words });
   if (found && found.value !== null) value.dataset.value = String(found.value);

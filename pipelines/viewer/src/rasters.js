@@ -74,21 +74,28 @@ export class Side {
     layer.on("postrender", (event) => event.context.restore());
   }
 
-  /** What is shown at a place: {value, sigma, words}; null outside all pieces. */
+  /** What is shown at a place: {layer, step, found}; null where the side shows nothing. */
   async at(place) {
-    const { layer, step } = this;
+    const { layer, step } = this; // before anything is awaited, while which both may change
     if (!layer) return null;
-    for (const [n, piece] of step.pieces.entries()) {
-      const [west, south, east, north] = piece.extent;
-      const [x, y] = place;
-      if (x >= west && x < east && y > south && y <= north) {
-        return layer.kind === "geotiff"
-          ? coded(layer, await codeAt(addressOf(layer, piece), piece, place), this.scene)
-          : numbered(layer, n, piece, place, this.scene);
-      }
+    try {
+      return { layer, step, found: await foundAt(layer, step, place, this.scene) };
+    } catch {
+      return { layer, step, found: { value: null, sigma: null, words: "cannot be read" } };
     }
-    return null;
   }
+}
+
+/** What a step holds at a place: {value, sigma, words}; null outside all pieces. */
+async function foundAt(layer, step, place, scene) {
+  const [x, y] = place;
+  const n = step.pieces.findIndex(({ extent: [west, south, east, north] }) =>
+    x >= west && x < east && y > south && y <= north);
+  if (n < 0) return null;
+  const piece = step.pieces[n];
+  return layer.kind === "geotiff"
+    ? coded(layer, await codeAt(addressOf(layer, piece), piece, place), scene)
+    : numbered(layer, n, piece, place, scene);
 }
 
 async function numbered(layer, n, piece, place, scene) {

@@ -1,18 +1,23 @@
 """The server against requests that nobody should send: a real server, raw sockets."""
 
+import contextlib
 import http.client
 import socket
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from starlette.requests import Request
 
-from pipelines.report import outputs, page_server, page_server_ranges
+from pipelines.report import outputs, page_server, page_server_files, page_server_ranges
 from pipelines.report.page_server import PageServerError
 from tests.pipelines.report import viewer_products
 
 HELD = b"column,other\n" + b"0123456789" * 50
 PAGE = "<!doctype html><title>page</title>"
+BESIDE = ("report.json", "notes.txt", "gravimetry/run.yaml", "gravimetry/tables/regions.csv",
+          "gravimetry/receipts.jsonl", "gravimetry/product.icechunk/repo")  # fmt: skip
+"""What lies in a folder of a report and is none of it."""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,9 @@ def served(product, tmp_path_factory):
     (page / "map" / "index.html").write_text(PAGE, encoding="utf-8")
     (page / "map" / "viewer.js").write_text("1", encoding="utf-8")
     (page / ".hidden").write_text("no", encoding="utf-8")
+    for name in ("tables/a/regions.html", "figures/map.svg", "provenance/a.html", *BESIDE):
+        (page / name).parent.mkdir(parents=True, exist_ok=True)
+        (page / name).write_bytes(HELD)
     found = {"gravimetry": outputs.Output(str(product), "gravimetry", "gravimetry", {})}
     with page_server.bound("127.0.0.1", 0) as made:
         of = page_server.site(str(page), found, hosts=["Ice.Example"])
@@ -97,6 +105,14 @@ def test_versions_receipts_and_run_files_stay_at_home(served, path):
     status, _, body = ask(served, f"/products/gravimetry/{path}")
     assert status in {400, 404}
     assert HELD not in body
+
+
+def test_of_a_reports_folder_the_report_alone_is_served(served):
+    for path in ("tables/a/regions.html", "figures/map.svg", "provenance/a.html"):
+        assert ask(served, f"/{path}")[::2] == (200, HELD)
+    for path in (*BESIDE, "gravimetry", "gravimetry/", "tables"):
+        status, _, body = ask(served, f"/{path}")
+        assert (status, HELD in body) == (404, False), path
 
 
 @pytest.mark.parametrize(
@@ -323,6 +339,59 @@ def test_what_is_open_to_others_is_known():
     with page_server.bound("127.0.0.1", 0) as made:
         assert not page_server.is_open(made)
         assert page_server.address_of(made) == f"http://127.0.0.1:{made.getsockname()[1]}/"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 what is tested
+def test_the_address_that_is_printed_answers_where_all_are_listened_to(tmp_path, host):
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / "index.html").write_text(PAGE, encoding="utf-8")
+    try:
+        made = page_server.bound(host, 0)
+    except PageServerError:
+        pytest.skip(f"this machine cannot listen at {host}")
+    with made, page_server.serving(page_server.site(str(tmp_path), {}), made) as url:
+        connection = http.client.HTTPConnection(url.split("/")[2], timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/map/")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read().decode()) == (200, PAGE)
+        assert url == f"http://{'[::1]' if host == '::' else '127.0.0.1'}:{made.getsockname()[1]}/"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("192.0.2.5:80", 404), ("192.0.2.6", 421), ("ffff:192.0.2.5", 421)]
+)
+def test_an_ipv4_address_is_known_in_the_clothes_of_ipv6(tmp_path, host, status):
+    scope = {"type": "http", "method": "GET", "raw_path": b"/none", "path": "/none",
+             "query_string": b"", "headers": [(b"host", host.encode())],
+             "server": ("::ffff:192.0.2.5", 80)}  # fmt: skip
+    assert page_server.site(str(tmp_path), {}).answer(Request(scope)).status_code == status
+
+
+def test_a_file_that_is_replaced_after_its_size_was_told_is_not_sent(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"old!")
+    found = page_server_files.tree(str(tmp_path)).find(("a.csv",))
+    (tmp_path / "new").write_bytes(b"new, and longer")
+    (tmp_path / "new").replace(tmp_path / "a.csv")
+    with pytest.raises(page_server_files.ChangedError, match="ask again"):
+        found.pieces(range(found.size))
+    again = page_server_files.tree(str(tmp_path)).find(("a.csv",))
+    assert b"".join(again.pieces(range(again.size))) == b"new, and longer"
+
+
+@pytest.mark.parametrize("mark", ['{"whole": tr', "[]", "7", '{"whole": true, "products": 7}'])
+def test_a_mark_that_is_none_is_told_without_a_traceback(tmp_path, mark):
+    (tmp_path / "report.json").write_text(mark, encoding="utf-8")
+    with pytest.raises(PageServerError, match=r"run `nunatak report` again|name the outputs"):
+        page_server.parted([str(tmp_path)])
+
+
+def test_a_name_that_is_taken_is_not_given_again():
+    found = [outputs.Output(f"/a/{name}", "altimetry", name, {}) for name in ("50%", "product-1")]
+    named = page_server.names(found)
+    assert list(named) == ["product-2", "product-1"]
+    where = page_server.locate(named)
+    assert [where(each) for each in found] == ["../products/product-2", "../products/product-1"]
 
 
 def test_names_that_need_quoting_get_others(tmp_path):

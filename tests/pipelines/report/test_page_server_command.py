@@ -22,11 +22,11 @@ def written(tmp_path_factory):
     return viewer_products.write(tmp_path_factory.mktemp("products"))
 
 
-def fetched(address, path):
+def fetched(address, path, **headers):
     """Return what the server has at a path."""
     connection = http.client.HTTPConnection(address.split("/")[2], timeout=STARTED_WITHIN)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         assert answer.status == 200
         return answer.read()
@@ -125,8 +125,23 @@ def test_above_finished_products_these_are_named(written):
 
 def test_others_than_this_machine_are_warned_of(written, report):
     open_to_all = ("--port", "0", "--host", "0.0.0.0")  # noqa: S104 what is warned of
-    process, _ = started(written.output("gravimetry"), str(report), *open_to_all)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=STARTED_WITHIN)
+    process, address = started(written.output("gravimetry"), str(report), *open_to_all)
+    try:
+        assert b"<title>a report</title>" in fetched(address, "/")
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=STARTED_WITHIN)
     assert process.returncode == 0
     assert "no password" in err
+
+
+def test_the_name_that_it_listens_by_is_its_own(written, report):
+    # Another spelling of 127.0.0.1, which is no address as a Host header has them.
+    arguments = ("--port", "0", "--host", "127.1")
+    process, address = started(written.output("gravimetry"), str(report), *arguments)
+    try:
+        assert b"<title>a report</title>" in fetched(address, "/", Host="127.1")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=STARTED_WITHIN)
+    assert process.returncode == 0

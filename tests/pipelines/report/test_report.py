@@ -21,7 +21,7 @@ from pipelines.report.outputs import ReportError
 from . import report_products as made
 
 NUMBER = re.compile(r"[+−]?[\d,]+(?:\.\d+)?")
-HOSTILE = '<script>alert(1)</script>"onload=x $a$ ../../etc'
+HOSTILE = '<script>alert(1)</script>"onload=x $\\bad{$ ../../etc'
 
 
 class Read(HTMLParser):
@@ -219,7 +219,7 @@ def test_warnings_come_first_with_their_reasons(whole: Path) -> None:
     before = words[: words.index("Summary", words.index("Contents") + 200)]
     assert "gravimetry: 1 key of 2 failed: no <b>degree</b> one" in before
     assert "1 of 24 months lack: 2011-06" in before
-    assert "1 of 1 inputs cannot be read from here any more: months" in before
+    assert "the first input of months (1 input) cannot be read from here any more; of" in before
     assert "different sets of regions" not in before
     assert before.index("Problem:") < before.index("Caution:")
     assert "gravimetry, its plan: maps of <40 km> only" in before

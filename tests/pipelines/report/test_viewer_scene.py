@@ -11,8 +11,9 @@ import pytest
 import zarr
 
 from cluster import object_store
+from pipelines import stored
 from pipelines.figures import canvas
-from pipelines.report import outputs, viewer_pieces, viewer_scene
+from pipelines.report import outputs, viewer_curves, viewer_pieces, viewer_scene
 from pipelines.report.outputs import ReportError
 from pipelines.report.viewer_layers import layers
 from pipelines.report.viewer_pieces import PieceError
@@ -279,7 +280,64 @@ def test_an_array_beyond_a_pages_memory_is_left_out_with_words(opened, monkeypat
     assert any("10 rows of 10 cells" in text for text in found.warnings)
 
 
-@pytest.mark.parametrize("centres", [[0.0, 1.0, 3.0], [5.0], [2.0, 2.0]])
+def test_what_is_refused_is_not_read_and_years_are_read_one_by_one(written, monkeypatch):
+    shapes = []
+    read = stored.read
+
+    def watched(group, name, at=...):
+        found = read(group, name, at)
+        if name == "speed":
+            shapes.append(found.shape)
+        return found
+
+    monkeypatch.setattr(stored, "read", watched)
+    budget = outputs.open_outputs([written.output("mass_budget")])
+    (speeds, changes) = layers(budget, locate=place).layers
+    assert shapes == [(viewer_products.ROWS, viewer_products.COLUMNS)] * 3
+    # The fastest cells are of the last year, with 599 m/yr; changes end at 100 m/yr at the least.
+    assert (speeds.scale.high, changes.scale.high) == (600.0, 100.0)
+    shapes.clear()
+    monkeypatch.setattr(viewer_pieces, "MOST_CELLS", 99)
+    assert layers(budget, locate=place).layers == []
+    assert shapes == []
+
+
+def test_a_shelf_that_is_too_large_leaves_the_others(tmp_path, monkeypatch):
+    def fill(group):
+        for shelf, side in (("alder", 20), ("ronne", 30)):
+            for pair in ("2005-2006", "2006-2007"):
+                made = group.require_group(f"{shelf}/{pair}")
+                centres = 30.0 * np.arange(side)
+                viewer_products._axes(
+                    made, names=("y_pixel", "x_pixel"), centres=(centres[::-1], centres)
+                )
+                codes = np.ones((side, side), np.uint8)
+                viewer_products._put(made, "change", codes, ("y_pixel", "x_pixel"), fill=255)
+
+    viewer_products._finish(tmp_path / "consistency", "consistency", None, fill, {})
+    monkeypatch.setattr(viewer_pieces, "MOST_CELLS", 500)
+    found = layers(outputs.open_outputs([str(tmp_path / "consistency")]), locate=place)
+    (layer,) = found.layers
+    assert [[piece.name for piece in step.pieces] for step in layer.steps] == [["alder"]] * 2
+    (warning,) = found.warnings  # one, however many pairs of summers there are
+    assert warning.startswith("Consistency: ronne is left out, for ronne/2005-2006/change has 30")
+
+
+def test_lines_of_thirty_methods_differ():
+    t = np.array([2011.0])
+    names = ["gravimetry", "mass_budget", *(f"p{n}" for n in range(28))]
+    found = viewer_scene.methods(viewer_curves.Told([
+        viewer_curves.Curve("s", "r", name, "Gt", "series", t, t, t) for name in names
+    ]))  # fmt: skip
+    assert len({(each["colour"], each["dash"]) for each in found.values()}) == len(names)
+    assert all(found[name]["dash"] for name in names[2:])
+
+
+def test_the_page_of_the_map_is_its_last_file(opened):
+    assert list(viewer_scene.files(opened[:1], locate=place))[-1] == "index.html"
+
+
+@pytest.mark.parametrize("centres", [[0.0, 1.0, 3.0], [5.0], [2.0, 2.0], [0.0, math.nan, 2.0]])
 def test_centres_that_are_not_evenly_spaced_are_refused(centres):
     with pytest.raises(PieceError, match="even spacing"):
         viewer_pieces.extent_of(np.array(centres), np.array([0.0, 1.0]))
