@@ -29,29 +29,29 @@ def serve_command(outputs: tuple[str, ...], host: str, port: int, hosts: tuple[s
     and are passed on piece by piece; nothing is written to it. The page is drawn first, unless one
     OUTPUT is the folder of a report that `nunatak report` made of the others.
     """
+    from pipelines.page_server import running
     from pipelines.report import outputs as finished
-    from pipelines.report import page_server
 
-    report, addresses = page_server.parted(outputs)
+    report, addresses = running.parted(outputs)
     found = finished.open_outputs(addresses)
     with (
-        page_server.bound(host, port) as made,
+        running.bound(host, port) as made,
         tempfile.TemporaryDirectory(prefix="nunatak-page-") as page,
     ):
-        if page_server.is_open(made):
+        if running.is_open(made):
             click.echo(
                 f"warning: whoever reaches {host} can read these products: there is no password "
                 "and no encryption; put a server that has both before it, or use 127.0.0.1. By a "
                 "name of this machine they need --allow-host NAME",
                 err=True,
             )
-        served = page_server.names(found)
-        _write(found, page, page_server.locate(served), with_report=report is None)
-        address = page_server.address_of(made)
+        served = running.names(found)
+        _write(found, page, running.locate(served), with_report=report is None)
+        address = running.address_of(made)
         what = "one product" if len(found) == 1 else f"{len(found)} products"
         told = f"{address} shows {what}, {address}map/ the map; Ctrl-C ends it"
-        site = page_server.site(page, served, report=report, hosts=(host, *hosts))
-        page_server.serve(site, made, ready=lambda: click.echo(told))
+        site = running.site(page, served, report=report, hosts=(host, *hosts))
+        running.serve(site, made, ready=lambda: click.echo(told))
     click.echo("ended")
     return Answer(DONE, {"address": address, "products": sorted(served)})
 
@@ -60,10 +60,11 @@ def _write(
     found: tuple[Output, ...], page: str, locate: Callable[[Output], str], *, with_report: bool
 ) -> None:
     """Write the map, and the report around it where none is given."""
-    from pipelines.report import build, viewer_scene
+    from pipelines.map_scene import writing
+    from pipelines.report import build
 
     if with_report:
         click.echo("drawing the page; a folder that `nunatak report` made saves this", err=True)
         build.build(found, page, locate_product=locate, say=lambda text: click.echo(text, err=True))
     else:
-        viewer_scene.write(found, page, locate=locate)
+        writing.write(found, page, locate=locate)

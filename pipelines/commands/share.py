@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands.answers import DONE, Answer, common_options
-from pipelines.report.page_server_shown import SHOWN, STORE
+from pipelines.page_server.shown import SHOWN, STORE
 
 if TYPE_CHECKING:
     from cluster.presigned import Shared

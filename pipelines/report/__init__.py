@@ -1,1 +1,1 @@
-"""What people look at: a static page of finished products, and maps that pan and zoom."""
+"""What people look at: a static page of finished products."""

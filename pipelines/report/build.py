@@ -236,11 +236,11 @@ def _write_map(
     of: Material, folder: Folder, where: Callable[[Output], str], left_out: list[str]
 ) -> str:
     """Write the map beside the page; return its address, empty where its page is not built."""
-    from pipelines.report import viewer_scene
+    from pipelines.map_scene import writing
 
     try:
-        files = viewer_scene.files(of.outputs, locate=where)
-    except viewer_scene.BundleError:
+        files = writing.files(of.outputs, locate=where)
+    except writing.BundleError:
         left_out.append("Map: needs the page that `make viewer` builds.")
         return ""
     for name, data in files.items():

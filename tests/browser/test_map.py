@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from pipelines.report import outputs, page_server, viewer_scene
+from pipelines.map_scene import writing
+from pipelines.page_server import running
+from pipelines.report import outputs
 from tests.browser.chromium import Browser
 from tests.pipelines.report import viewer_products
 
@@ -49,11 +51,11 @@ def served(written, *names):
     """Serve products with their page; yield the map's address."""
     page = written.root / "page"
     addresses = [written.output(name) for name in names] or written.addresses
-    found = page_server.names(outputs.open_outputs(addresses))
-    viewer_scene.write(tuple(found.values()), str(page), locate=page_server.locate(found))
+    found = running.names(outputs.open_outputs(addresses))
+    writing.write(tuple(found.values()), str(page), locate=running.locate(found))
     with (
-        page_server.bound("127.0.0.1", 0) as made,
-        page_server.serving(page_server.site(str(page), found), made) as url,
+        running.bound("127.0.0.1", 0) as made,
+        running.serving(running.site(str(page), found), made) as url,
     ):
         yield f"{url}map/"
 
@@ -455,7 +457,7 @@ def reads_arrays_and_pictures(browser, url):
 def test_a_page_in_a_bucket_shows_the_products_beside_it(browser, s3_environment, tmp_path):
     """No server of ours: page and arrays come from the same store."""
     with public_bucket(s3_environment, viewer_products.write(tmp_path)) as addresses:
-        viewer_scene.write(
+        writing.write(
             outputs.open_outputs(addresses), s3_environment.url("made/report"),
             locate=lambda output: f"../../{output.name}",
         )  # fmt: skip
@@ -475,7 +477,7 @@ def test_a_page_elsewhere_reads_a_bucket_that_admits_it(browser, s3_environment,
         written = viewer_products.write(tmp_path)
         with public_bucket(s3_environment, written, origin=origin) as addresses:
             base = f"{s3_environment.endpoint}/{s3_environment.bucket}/made"
-            viewer_scene.write(
+            writing.write(
                 outputs.open_outputs(addresses), str(page),
                 locate=lambda output: f"{base}/{output.name}",
             )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 
 from pipelines.figures import canvas, velocity_change
-from pipelines.report import viewer_palettes
+from pipelines.map_scene import palettes
 from tests.browser.chromium import VIEWER, node
 
 MINUS, GAP = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
@@ -31,11 +31,11 @@ def run(module: str, expression: str, **given):
 @pytest.mark.parametrize(
     ("scale", "norm", "values"),
     [
-        (viewer_palettes.rate_scale(300.0), Normalize(-300.0, 300.0), (-300, -1, 0, 7.5, 300)),
-        (viewer_palettes.spread_scale(20.0), Normalize(0.0, 20.0), (0, 0.5, 19.9)),
-        (viewer_palettes.speed_scale(3000.0), LogNorm(1.0, 3000.0), (1, 2.5, 999, 3000)),
+        (palettes.rate_scale(300.0), Normalize(-300.0, 300.0), (-300, -1, 0, 7.5, 300)),
+        (palettes.spread_scale(20.0), Normalize(0.0, 20.0), (0, 0.5, 19.9)),
+        (palettes.speed_scale(3000.0), LogNorm(1.0, 3000.0), (1, 2.5, 999, 3000)),
         (
-            viewer_palettes.change_scale(400.0),
+            palettes.change_scale(400.0),
             SymLogNorm(velocity_change.LINEAR, linscale=0.6, vmin=-400.0, vmax=400.0),
             (-400, -33, -10, -3, 0, 9.9, 10.1, 250),
         ),
@@ -112,7 +112,7 @@ def test_fans_of_rates_are_dashed_and_keep_the_dashes_of_their_method():
 
 def test_missing_values_are_the_grey_of_the_figures_and_others_the_ramps_colours():
     layer = {"codes": [], "ramp": "rates", "scale": {"kind": "linear", "low": -1.0, "high": 1.0}}
-    scene = {"ramps": viewer_palettes.ramps(), "missing": canvas.MISSING}
+    scene = {"ramps": palettes.ramps(), "missing": canvas.MISSING}
     paint = (
         "(() => { const p = m.painter(given.layer, given.scene); const b = new Uint8Array(16);"
         " p(NaN, b, 0); p(-1, b, 4); p(1, b, 8); p(99, b, 12); return [...b]; })()"

@@ -7,7 +7,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipelines.report import outputs, viewer_scene
+from pipelines.map_scene import writing
+from pipelines.report import outputs
 from tests.browser.chromium import Browser
 from tests.browser.test_map import AT, middle, served
 from tests.pipelines.report import viewer_products
@@ -169,7 +170,7 @@ class _WithoutRanges(SimpleHTTPRequestHandler):
 
 def test_a_server_that_sends_whole_files_for_ranges_is_understood(browser, tmp_path):
     written = viewer_products.Products(tmp_path)  # as the address has written them
-    viewer_scene.write(
+    writing.write(
         outputs.open_outputs([written.output("mass_budget")]), str(tmp_path / "plain"),
         locate=lambda output: f"../../{output.name}",
     )  # fmt: skip

@@ -318,7 +318,7 @@ def test_the_trend_of_a_shorter_period_is_that_of_its_months(
         whole = plain.at("mass_rate", "gravimetry", row)
         assert abs(done.at("mass_rate", "gravimetry", row) - whole) > 1e-3 * KG_PER_GT
     assert done.notes["sum/gravimetry"].startswith(f"{within.sum()} months; errors of regions")
-    # Of gravimetry the days of its months; neither June and October 2011 nor the last were measured.
+    # Of gravimetry the days of its months: June and October 2011 and the last are not there.
     months = [f"{int(e)}-{int(e % 1 * 12) + 1:02d}" for e in epoch[solved][within]]
     held = sum(pd.Period(month).days_in_month for month in months)
     covered = held / (np.datetime64("2012-11-16") - np.datetime64("2011-02-01")).astype(int)

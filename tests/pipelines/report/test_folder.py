@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cluster import object_store
-from pipelines.report import build, folder, outputs, viewer_layers, viewer_scene
+from pipelines.map_scene import layering, writing
+from pipelines.report import build, folder, outputs
 from pipelines.report.outputs import ReportError
 from tests.pipelines.report import report_products as made
 
@@ -124,7 +125,7 @@ def test_what_is_hidden_and_a_map_alone_leave_a_place_free(tmp_path, name):
 
 
 def test_a_map_whose_page_is_not_built_is_left_out(product, tmp_path, monkeypatch):
-    monkeypatch.setattr(viewer_scene, "BUNDLE", ("none.html",))
+    monkeypatch.setattr(writing, "BUNDLE", ("none.html",))
     facts = report(product, tmp_path / "report")
     assert "Map: needs the page that `make viewer` builds." in facts.left_out
     assert facts.map_page == ""
@@ -134,6 +135,6 @@ def test_another_file_that_is_missing_is_not_taken_for_that(product, tmp_path, m
     def lost(*_, **__):
         raise FileNotFoundError("something else")
 
-    monkeypatch.setattr(viewer_layers, "layers", lost)
+    monkeypatch.setattr(layering, "layers", lost)
     with pytest.raises(FileNotFoundError, match="something else"):
         report(product, tmp_path / "report")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.report import material, outputs, viewer_regions, viewer_scene
+from pipelines.map_scene import outlines, writing
+from pipelines.map_scene.layering import layers
+from pipelines.report import material, outputs
 from pipelines.report.outputs import ReportError
-from pipelines.report.viewer_layers import layers
 from tests.pipelines.report import viewer_products
 from tests.pipelines.report.report_products import change_item
 
@@ -41,7 +42,7 @@ def with_item(written, product, change):
 
 def documents(folder):
     """Return scene, curves and outlines of a product's map."""
-    made = viewer_scene.files(outputs.open_outputs([folder]), locate=place)
+    made = writing.files(outputs.open_outputs([folder]), locate=place)
     return [json.loads(made[name]) for name in ("scene.json", "curves.json", "regions.geojson")]
 
 
@@ -146,7 +147,7 @@ def test_nor_is_one_in_an_item_of_the_catalogue(tmp_path, before):
         item["assets"]["data"]["href"] = f"{before}{address}/polygons.parquet"
         path.write_text(json.dumps(item), encoding="utf-8")
         opened = outputs.open_outputs([written.output("gravimetry")])
-        found, warnings = viewer_regions.region_sets(opened)
+        found, warnings = outlines.region_sets(opened)
         assert material.polygons_of(*opened) is None
     assert (found, asked) == ([], [])
     assert "none that a report asks" in warnings[0]

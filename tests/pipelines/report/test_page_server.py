@@ -9,8 +9,9 @@ from urllib.parse import quote
 import pytest
 from starlette.requests import Request
 
-from pipelines.report import outputs, page_server, page_server_files, page_server_ranges
-from pipelines.report.page_server import PageServerError
+from pipelines.page_server import byte_ranges, file_trees, running
+from pipelines.page_server.running import PageServerError
+from pipelines.report import outputs
 from tests.pipelines.report import viewer_products
 
 HELD = b"column,other\n" + b"0123456789" * 50
@@ -54,9 +55,9 @@ def served(product, tmp_path_factory):
         (page / name).parent.mkdir(parents=True, exist_ok=True)
         (page / name).write_bytes(HELD)
     found = {"gravimetry": outputs.Output(str(product), "gravimetry", "gravimetry", {})}
-    with page_server.bound("127.0.0.1", 0) as made:
-        of = page_server.site(str(page), found, hosts=["Ice.Example"])
-        with page_server.serving(of, made):
+    with running.bound("127.0.0.1", 0) as made:
+        of = running.site(str(page), found, hosts=["Ice.Example"])
+        with running.serving(of, made):
             yield made.getsockname()[1]
 
 
@@ -246,7 +247,7 @@ def test_another_unit_than_bytes_is_passed_over(served):
 
 
 def test_an_oversize_range_is_refused_and_the_whole_file_is_streamed(served, product):
-    size = page_server_ranges.LARGEST + 10
+    size = byte_ranges.LARGEST + 10
     big = product / "release" / "big.tif"
     with big.open("wb") as file:
         file.truncate(size)
@@ -320,25 +321,25 @@ def test_headers_without_end_are_cut_off(served):
 
 
 def test_a_taken_port_says_what_to_do():
-    with page_server.bound("127.0.0.1", 0) as made:
+    with running.bound("127.0.0.1", 0) as made:
         made.listen()
         with pytest.raises(PageServerError, match="--port"):
-            page_server.bound("127.0.0.1", made.getsockname()[1])
+            running.bound("127.0.0.1", made.getsockname()[1])
 
 
 def test_a_host_of_another_machine_is_refused():
     with pytest.raises(PageServerError, match=r"192\.0\.2\.1"):
-        page_server.bound("192.0.2.1", 0)
+        running.bound("192.0.2.1", 0)
     with pytest.raises(PageServerError, match="no address"):
-        page_server.bound("a..b", 0)
+        running.bound("a..b", 0)
 
 
 def test_what_is_open_to_others_is_known():
-    with page_server.bound("0.0.0.0", 0) as made:  # noqa: S104 the case that must be told
-        assert page_server.is_open(made)
-    with page_server.bound("127.0.0.1", 0) as made:
-        assert not page_server.is_open(made)
-        assert page_server.address_of(made) == f"http://127.0.0.1:{made.getsockname()[1]}/"
+    with running.bound("0.0.0.0", 0) as made:  # noqa: S104 the case that must be told
+        assert running.is_open(made)
+    with running.bound("127.0.0.1", 0) as made:
+        assert not running.is_open(made)
+        assert running.address_of(made) == f"http://127.0.0.1:{made.getsockname()[1]}/"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 what is tested
@@ -346,10 +347,10 @@ def test_the_address_that_is_printed_answers_where_all_are_listened_to(tmp_path,
     (tmp_path / "map").mkdir()
     (tmp_path / "map" / "index.html").write_text(PAGE, encoding="utf-8")
     try:
-        made = page_server.bound(host, 0)
+        made = running.bound(host, 0)
     except PageServerError:
         pytest.skip(f"this machine cannot listen at {host}")
-    with made, page_server.serving(page_server.site(str(tmp_path), {}), made) as url:
+    with made, running.serving(running.site(str(tmp_path), {}), made) as url:
         connection = http.client.HTTPConnection(url.split("/")[2], timeout=10)
         with contextlib.closing(connection):
             connection.request("GET", "/map/")
@@ -365,17 +366,17 @@ def test_an_ipv4_address_is_known_in_the_clothes_of_ipv6(tmp_path, host, status)
     scope = {"type": "http", "method": "GET", "raw_path": b"/none", "path": "/none",
              "query_string": b"", "headers": [(b"host", host.encode())],
              "server": ("::ffff:192.0.2.5", 80)}  # fmt: skip
-    assert page_server.site(str(tmp_path), {}).answer(Request(scope)).status_code == status
+    assert running.site(str(tmp_path), {}).answer(Request(scope)).status_code == status
 
 
 def test_a_file_that_is_replaced_after_its_size_was_told_is_not_sent(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"old!")
-    found = page_server_files.tree(str(tmp_path)).find(("a.csv",))
+    found = file_trees.tree(str(tmp_path)).find(("a.csv",))
     (tmp_path / "new").write_bytes(b"new, and longer")
     (tmp_path / "new").replace(tmp_path / "a.csv")
-    with pytest.raises(page_server_files.ChangedError, match="ask again"):
+    with pytest.raises(file_trees.ChangedError, match="ask again"):
         found.pieces(range(found.size))
-    again = page_server_files.tree(str(tmp_path)).find(("a.csv",))
+    again = file_trees.tree(str(tmp_path)).find(("a.csv",))
     assert b"".join(again.pieces(range(again.size))) == b"new, and longer"
 
 
@@ -383,14 +384,14 @@ def test_a_file_that_is_replaced_after_its_size_was_told_is_not_sent(tmp_path):
 def test_a_mark_that_is_none_is_told_without_a_traceback(tmp_path, mark):
     (tmp_path / "report.json").write_text(mark, encoding="utf-8")
     with pytest.raises(PageServerError, match=r"run `nunatak report` again|name the outputs"):
-        page_server.parted([str(tmp_path)])
+        running.parted([str(tmp_path)])
 
 
 def test_a_name_that_is_taken_is_not_given_again():
     found = [outputs.Output(f"/a/{name}", "altimetry", name, {}) for name in ("50%", "product-1")]
-    named = page_server.names(found)
+    named = running.names(found)
     assert list(named) == ["product-2", "product-1"]
-    where = page_server.locate(named)
+    where = running.locate(named)
     assert [where(each) for each in found] == ["../products/product-2", "../products/product-1"]
 
 
@@ -398,8 +399,8 @@ def test_names_that_need_quoting_get_others(tmp_path):
     found = [
         outputs.Output(f"/a/{name}", "gravimetry", name, {}) for name in ("run 1", "50%", ".dot")
     ]
-    assert list(page_server.names(found)) == ["run 1", "product-1", "product-2"]
-    where = page_server.locate(page_server.names(found))
+    assert list(running.names(found)) == ["run 1", "product-1", "product-2"]
+    where = running.locate(running.names(found))
     assert where(found[0]) == "../products/run%201"
     assert where(found[1]) == "../products/product-1"
 
@@ -415,9 +416,9 @@ def test_a_bucket_is_passed_on_in_the_parts_that_are_asked_for(s3_environment, t
     found = outputs.open_outputs([s3_environment.url("made/gravimetry")])
     page = tmp_path / "page"
     page.mkdir()
-    with page_server.bound("127.0.0.1", 0) as made:
-        of = page_server.site(str(page), page_server.names(found))
-        with page_server.serving(of, made):
+    with running.bound("127.0.0.1", 0) as made:
+        of = running.site(str(page), running.names(found))
+        with running.serving(of, made):
             port = made.getsockname()[1]
             table = (folder / "tables" / "regions.csv").read_bytes()
             base = "/products/gravimetry"
@@ -440,9 +441,9 @@ def test_a_store_that_has_gone_is_a_bad_gateway_without_its_secrets(
 ):
     found = {"a": outputs.Output(s3_environment.url("a"), "gravimetry", "a", {})}
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-but-long-enough-to-be-one")
-    with page_server.bound("127.0.0.1", 0) as made:
-        of = page_server.site(str(tmp_path), found)
-        with page_server.serving(of, made):
+    with running.bound("127.0.0.1", 0) as made:
+        of = running.site(str(tmp_path), found)
+        with running.serving(of, made):
             status, _, body = ask(made.getsockname()[1], "/products/a/item.json")
     assert status == 502
     assert b"wrong-but" not in body

@@ -12,6 +12,7 @@ import geopandas as gpd
 import pytest
 from shapely.geometry import box
 
+from pipelines.map_scene import writing
 from pipelines.report import (
     build,
     cautions,
@@ -22,7 +23,6 @@ from pipelines.report import (
     outputs,
     page,
     totals,
-    viewer_scene,
 )
 from pipelines.report.reached import Reached
 from pipelines.report.rounding import rounded, verdict
@@ -68,13 +68,13 @@ class TestDemo:
 
         assert text_of(page.facts(of, [])).startswith("These are numbers of the demo’s synthetic")
         assert "tell nothing of the real Antarctica" in warned(of)[0]
-        assert "tell nothing of the real Antarctica" in viewer_scene._synthetic(of.outputs)[0]
+        assert "tell nothing of the real Antarctica" in writing._synthetic(of.outputs)[0]
 
     def test_other_products_are_none(self, tmp_path: Path) -> None:
         of = gathered(compared(tmp_path, [], inputs={"gravimetry": ["/data/demo-run/gravimetry"]}))
 
         assert not material.is_synthetic(of.outputs)
-        assert viewer_scene._synthetic(of.outputs) == []
+        assert writing._synthetic(of.outputs) == []
 
 
 class TestRegionsOfOneName:

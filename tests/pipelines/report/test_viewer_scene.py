@@ -13,10 +13,11 @@ import zarr
 from cluster import object_store
 from pipelines import stored
 from pipelines.figures import canvas
-from pipelines.report import outputs, viewer_curves, viewer_pieces, viewer_scene
+from pipelines.map_scene import curves, pieces, writing
+from pipelines.map_scene.layering import layers
+from pipelines.map_scene.pieces import PieceError
+from pipelines.report import outputs
 from pipelines.report.outputs import ReportError
-from pipelines.report.viewer_layers import layers
-from pipelines.report.viewer_pieces import PieceError
 from tests.pipelines.report import viewer_products
 
 BASIN, SHELF = f"{viewer_products.BASINS}/1", f"{viewer_products.SHELVES}/alder"
@@ -39,7 +40,7 @@ def opened(written):
 @pytest.fixture(scope="module")
 def page(written, opened):
     to = written.root / "page"
-    viewer_scene.write(opened, str(to), locate=place)
+    writing.write(opened, str(to), locate=place)
     return to / "map"
 
 
@@ -65,7 +66,7 @@ def test_every_file_of_the_page_is_there_and_nothing_warns(page, scene):
              "regions.geojson", "curves.json"}  # fmt: skip
     assert {path.name for path in page.iterdir()} == names
     assert scene["warnings"] == []
-    assert viewer_scene.POLICY not in (page / "index.html").read_text(encoding="utf-8")
+    assert writing.POLICY not in (page / "index.html").read_text(encoding="utf-8")
 
 
 def test_layers_are_those_of_the_products(scene):
@@ -247,7 +248,7 @@ def test_a_method_without_a_series_is_a_fan_of_its_rate(page):
 def test_a_catalogue_out_of_reach_is_a_warning_and_the_map_opens(tmp_path):
     written = viewer_products.write(tmp_path)
     (tmp_path / "catalogue").rename(tmp_path / "elsewhere")
-    made = viewer_scene.files(outputs.open_outputs(written.addresses), locate=place)
+    made = writing.files(outputs.open_outputs(written.addresses), locate=place)
     scene = json.loads(made["scene.json"])
     assert len(scene["warnings"]) == 2
     assert all("out of reach" in text for text in scene["warnings"])
@@ -274,7 +275,7 @@ def test_a_copy_of_another_version_and_a_missing_one_are_warnings(tmp_path):
 
 
 def test_an_array_beyond_a_pages_memory_is_left_out_with_words(opened, monkeypatch):
-    monkeypatch.setattr(viewer_pieces, "MOST_CELLS", 99)
+    monkeypatch.setattr(pieces, "MOST_CELLS", 99)
     found = layers(opened, locate=place)
     assert [each.id for each in found.layers] == ["shelf_damage/damage"]
     assert any("10 rows of 10 cells" in text for text in found.warnings)
@@ -297,7 +298,7 @@ def test_what_is_refused_is_not_read_and_years_are_read_one_by_one(written, monk
     # The fastest cells are of the last year, with 599 m/yr; changes end at 100 m/yr at the least.
     assert (speeds.scale.high, changes.scale.high) == (600.0, 100.0)
     shapes.clear()
-    monkeypatch.setattr(viewer_pieces, "MOST_CELLS", 99)
+    monkeypatch.setattr(pieces, "MOST_CELLS", 99)
     assert layers(budget, locate=place).layers == []
     assert shapes == []
 
@@ -315,7 +316,7 @@ def test_a_shelf_that_is_too_large_leaves_the_others(tmp_path, monkeypatch):
                 viewer_products._put(made, "change", codes, ("y_pixel", "x_pixel"), fill=255)
 
     viewer_products._finish(tmp_path / "consistency", "consistency", None, fill, {})
-    monkeypatch.setattr(viewer_pieces, "MOST_CELLS", 500)
+    monkeypatch.setattr(pieces, "MOST_CELLS", 500)
     found = layers(outputs.open_outputs([str(tmp_path / "consistency")]), locate=place)
     (layer,) = found.layers
     assert [[piece.name for piece in step.pieces] for step in layer.steps] == [["alder"]] * 2
@@ -326,21 +327,21 @@ def test_a_shelf_that_is_too_large_leaves_the_others(tmp_path, monkeypatch):
 def test_lines_of_thirty_methods_differ():
     t = np.array([2011.0])
     names = ["gravimetry", "mass_budget", *(f"p{n}" for n in range(28))]
-    found = viewer_scene.methods(viewer_curves.Told([
-        viewer_curves.Curve("s", "r", name, "Gt", "series", t, t, t) for name in names
+    found = writing.methods(curves.Told([
+        curves.Curve("s", "r", name, "Gt", "series", t, t, t) for name in names
     ]))  # fmt: skip
     assert len({(each["colour"], each["dash"]) for each in found.values()}) == len(names)
     assert all(found[name]["dash"] for name in names[2:])
 
 
 def test_the_page_of_the_map_is_its_last_file(opened):
-    assert list(viewer_scene.files(opened[:1], locate=place))[-1] == "index.html"
+    assert list(writing.files(opened[:1], locate=place))[-1] == "index.html"
 
 
 @pytest.mark.parametrize("centres", [[0.0, 1.0, 3.0], [5.0], [2.0, 2.0], [0.0, math.nan, 2.0]])
 def test_centres_that_are_not_evenly_spaced_are_refused(centres):
     with pytest.raises(PieceError, match="even spacing"):
-        viewer_pieces.extent_of(np.array(centres), np.array([0.0, 1.0]))
+        pieces.extent_of(np.array(centres), np.array([0.0, 1.0]))
 
 
 @pytest.mark.parametrize("href", ["../../secret.tif", "/etc/passwd", "./..//x.tif"])
@@ -359,14 +360,14 @@ def test_a_table_that_is_none_is_a_warning_and_the_others_are_told(tmp_path):
     written = viewer_products.write(tmp_path)
     table = tmp_path / "altimetry" / "tables" / "regions.csv"
     table.write_text("not,a,table\n", encoding="utf-8")
-    made = viewer_scene.files(outputs.open_outputs(written.addresses), locate=place)
+    made = writing.files(outputs.open_outputs(written.addresses), locate=place)
     assert any("altimetry" in text for text in json.loads(made["scene.json"])["warnings"])
     numbers = json.loads(made["curves.json"])["regions"][BASIN]["numbers"]
     assert {each["of"] for each in numbers} == {"gravimetry", "mass_budget"}
 
 
 def test_products_elsewhere_are_admitted_by_the_pages_policy_and_no_other_place():
-    made = viewer_scene.bundle(["../a", "https://ice.example:8443/b", "https://two.example/c?d"])
+    made = writing.bundle(["../a", "https://ice.example:8443/b", "https://two.example/c?d"])
     text = made["index.html"].decode()
     assert "connect-src 'self' https://ice.example:8443 https://two.example;" in text
 
@@ -397,7 +398,7 @@ def test_page_and_products_in_a_bucket_find_each_other(s3_environment, tmp_path)
             client.put_object(Bucket=s3_environment.bucket, Key=key, Body=path.read_bytes())
     addresses = [s3_environment.url(f"made/{name}") for name in viewer_products.WRITERS]
     to = s3_environment.url("made/report")
-    viewer_scene.write(outputs.open_outputs(addresses), to, locate=place)
+    writing.write(outputs.open_outputs(addresses), to, locate=place)
     kinds = {"index.html": "text/html; charset=utf-8", "scene.json": "application/json"}
     for name, kind in kinds.items():
         head = client.head_object(Bucket=s3_environment.bucket, Key=f"made/report/map/{name}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from pipelines.report.page_server_shown import PathError
+from pipelines.page_server.shown import PathError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import stored
-from pipelines.report.viewer_palettes import Code, Scale
+from pipelines.map_scene.palettes import Code, Scale
 
 if TYPE_CHECKING:
     import zarr

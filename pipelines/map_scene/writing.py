@@ -13,19 +13,14 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipelines.report import (
-    material,
-    viewer_curves,
-    viewer_layers,
-    viewer_palettes,
-    viewer_regions,
-)
+from pipelines.map_scene import curves, layering, outlines, palettes
+from pipelines.report import material
 from pipelines.report.outputs import Output, ReportError
 
 if TYPE_CHECKING:
-    from pipelines.report.viewer_curves import Curve, Number, Told
-    from pipelines.report.viewer_pieces import Extent, Layer
-    from pipelines.report.viewer_regions import RegionSet
+    from pipelines.map_scene.curves import Curve, Number, Told
+    from pipelines.map_scene.outlines import RegionSet
+    from pipelines.map_scene.pieces import Extent, Layer
 
 FOLDER = "map"
 """Where the map is, below the page."""
@@ -67,15 +62,15 @@ def write(outputs: Sequence[Output], to: str, *, locate: Callable[[Output], str]
 
 def files(outputs: Sequence[Output], *, locate: Callable[[Output], str]) -> dict[str, bytes]:
     """Return the files of the map by name, its page last, as :func:`write` writes them."""
-    maps = viewer_layers.layers(outputs, locate=locate)
-    sets, unreachable = viewer_regions.region_sets(outputs)
-    told = viewer_curves.told(outputs)
+    maps = layering.layers(outputs, locate=locate)
+    sets, unreachable = outlines.region_sets(outputs)
+    told = curves.told(outputs)
     warnings = [*_synthetic(outputs), *maps.warnings, *unreachable, *told.warnings]
     made = bundle([locate(output) for output in outputs])
-    bounds = framed(viewer_layers.bounds(maps.layers), viewer_regions.bounds(sets))
+    bounds = framed(layering.bounds(maps.layers), outlines.bounds(sets))
     made["scene.json"] = _json(scene(outputs, maps.layers, warnings, bounds=bounds, locate=locate))
-    made["regions.geojson"] = _json(viewer_regions.geojson(sets))
-    made["curves.json"] = _json(curves(told, sets))
+    made["regions.geojson"] = _json(outlines.geojson(sets))
+    made["curves.json"] = _json(numbers(told, sets))
     made["index.html"] = made.pop("index.html")
     return made
 
@@ -134,10 +129,10 @@ def scene(
         "version": VERSION,
         "crs": "EPSG:3031",
         "bounds": bounds,
-        "places": viewer_layers.places(layers),
+        "places": layering.places(layers),
         "missing": _missing(),
-        "ramps": viewer_palettes.ramps(),
-        "nothing": viewer_palettes.NOTHING,
+        "ramps": palettes.ramps(),
+        "nothing": palettes.NOTHING,
         "products": [_product(output, locate(output)) for output in outputs],
         "layers": [layer.document() for layer in layers],
         "warnings": list(warnings),
@@ -173,7 +168,7 @@ def _product(output: Output, url: str) -> dict[str, Any]:
     return {
         "name": output.name,
         "product": output.product,
-        "heading": viewer_layers.heading(output),
+        "heading": layering.heading(output),
         "title": str(of.get("title", "")),
         "url": url,
         "period": [str(of.get(f"{end}_datetime", ""))[:10] for end in ("start", "end")],
@@ -181,7 +176,7 @@ def _product(output: Output, url: str) -> dict[str, Any]:
     }
 
 
-def curves(told: Told, sets: Sequence[RegionSet]) -> dict[str, Any]:
+def numbers(told: Told, sets: Sequence[RegionSet]) -> dict[str, Any]:
     """Return curves and numbers by region, dates that curves share once."""
     names = _Names(sets)
     regions = {key: _region(names, key) for key in names.known}
@@ -200,7 +195,7 @@ def curves(told: Told, sets: Sequence[RegionSet]) -> dict[str, Any]:
         regions.setdefault(key, _region(names, key))["numbers"].append(_number(number))
     ordered = {key: regions[key] for key in sorted(regions, key=_order)}
     return {
-        "version": VERSION, "level": viewer_curves.LEVEL, "methods": methods(told),
+        "version": VERSION, "level": curves.LEVEL, "methods": methods(told),
         "times": times, "regions": ordered,
     }  # fmt: skip
 
@@ -243,8 +238,8 @@ def _curve(curve: Curve, times: int) -> dict[str, Any]:
         "unit": curve.unit,
         "kind": curve.kind,
         "times": times,
-        "value": viewer_curves.rounded(curve.value),
-        "sigma": viewer_curves.rounded(curve.sigma),
+        "value": curves.rounded(curve.value),
+        "sigma": curves.rounded(curve.sigma),
         "breaks": list(curve.breaks),
     }
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pipelines.report import page_server_files
+from pipelines.page_server import file_trees
+from pipelines.page_server.answers import PRODUCTS, Site
 from pipelines.report.folder import MARK
-from pipelines.report.page_server_answers import PRODUCTS, Site
 
 if TYPE_CHECKING:
     import uvicorn
@@ -169,10 +169,10 @@ def site(
     hosts : sequence of str
         Names of this server beside its addresses.
     """
-    trees = {name: page_server_files.tree(output.address) for name, output in served.items()}
+    trees = {name: file_trees.tree(output.address) for name, output in served.items()}
     known = frozenset(host.lower().strip("[]") for host in hosts)
-    drawn = page_server_files.tree(page)
-    return Site(drawn, drawn if report is None else page_server_files.tree(report), trees, known)
+    drawn = file_trees.tree(page)
+    return Site(drawn, drawn if report is None else file_trees.tree(report), trees, known)
 
 
 def application(of: Site) -> Any:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from cluster import media_types
-from pipelines.report import page_server_ranges
-from pipelines.report.page_server_files import File, Tree
-from pipelines.report.page_server_ranges import RangeError
-from pipelines.report.page_server_shown import PathError, decoded, is_page, is_shown
+from pipelines.page_server import byte_ranges
+from pipelines.page_server.byte_ranges import RangeError
+from pipelines.page_server.file_trees import File, Tree
+from pipelines.page_server.shown import PathError, decoded, is_page, is_shown
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -208,7 +208,7 @@ def sent(request: Request, file: File, *, media_type: str) -> Response:
     if condition is not None and condition not in {file.etag, file.modified}:
         asked = None
     try:
-        part = page_server_ranges.wanted(asked, file.size)
+        part = byte_ranges.wanted(asked, file.size)
     except RangeError as error:
         answer = refusal(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, str(error))
         answer.headers["Content-Range"] = f"bytes */{file.size}"

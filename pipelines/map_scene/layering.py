@@ -11,8 +11,7 @@ import numpy as np
 
 from pipelines import stored, tables
 from pipelines.flows.product_arrays import labels_of
-from pipelines.report.outputs import Output, ReportError
-from pipelines.report.viewer_palettes import (
+from pipelines.map_scene.palettes import (
     CHANGES,
     DAMAGE,
     Scale,
@@ -21,7 +20,7 @@ from pipelines.report.viewer_palettes import (
     speed_scale,
     spread_scale,
 )
-from pipelines.report.viewer_pieces import (
+from pipelines.map_scene.pieces import (
     STORE,
     Extent,
     Layer,
@@ -30,6 +29,7 @@ from pipelines.report.viewer_pieces import (
     Step,
     zarr_piece,
 )
+from pipelines.report.outputs import Output, ReportError
 
 if TYPE_CHECKING:
     import zarr
