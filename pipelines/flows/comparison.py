@@ -221,6 +221,10 @@ def _notes(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> Iterator
             how = "as printed, on the mask that it was printed for; `nunatak audit` checks it"
         covers = f"; it covers {method.first} to {method.last}"
         yield f"{method.name}: {how}{'' if method.is_aligned(found.ground) else covers}"
+    told = telling(found, run.choices.least_covered)
+    if told is not None and _gravimetries(found):
+        degree = told.run["altimetry"]["j_max"]
+        yield f"what gravimetry does not see is told by {told.name}, to its degree {degree}"
     kept = set(found.ground.polygons().region)
     if gone := [name for name in found.ground.regions.open_regions().region if name not in kept]:
         yield f"the mask {run.inputs.grounded_ice} leaves nothing of {', '.join(gone)}"

@@ -21,7 +21,7 @@ from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.comparison_leakage import alone, spectral_kernels, telling
 from tests.fixtures.comparison import FIRST, LAST, Common, Done, plan_of, worked
 
-from .conftest import write_document
+from .conftest import RESULT_DEGREE, write_document
 from .written_out import close
 
 FLOAT = NDArray[np.float64]
@@ -55,6 +55,8 @@ def test_an_altimetry_of_another_period_tells_nothing(common: Common, tmp_path: 
 
     assert told is not None
     assert told.name == "altimetry"
+    said = f"what gravimetry does not see is told by altimetry, to its degree {RESULT_DEGREE}"
+    assert said in plan_of(common.document(), tmp_path / "plan").notes
     assert telling(moved, 0.75) is None
 
 
