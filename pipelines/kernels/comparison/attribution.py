@@ -67,8 +67,8 @@ class Expected:
 BY_CHANCE = 16.0
 """The largest ln B of a cause in ten synthetic worlds of 27 basins without a made error (15.7, the
 median 2.4): errors that methods do not tell, above all how those of altimetry hang together between
-basins, pass for causes. Made errors gave 30 to 88 (``tests/studies/comparison_truth.py``). By normal
-theory 3 would be strong."""
+basins, pass for causes. Made errors gave 30 to 88 (``tests/studies/comparison_truth.py``). By
+normal theory 3 would be strong."""
 
 SIZED = Expected()
 """An error of some size, either way."""
