@@ -12,6 +12,7 @@ import geopandas as gpd
 import pytest
 from shapely.geometry import box
 
+from pipelines.kernels.comparison.attribution import BY_CHANCE
 from pipelines.map_scene import writing
 from pipelines.report import (
     build,
@@ -251,13 +252,15 @@ class TestCauses:
         ]))  # fmt: skip
 
     def test_strong_evidence_is_not_passed_over_for_what_was_likelier_before(self) -> None:
-        text = self.told(("gia", 60.0, -40.0), ("mask", 24.0, 0.0))
+        text = self.told(("gia", 60.0, -40.0), ("mask", BY_CHANCE - 2.0, 0.0))
 
         assert text.startswith("Of the causes tried, gia of m is the most evident")
         assert "(ln B 60.0, likelihood before −40.0)." in text
 
     def test_among_evident_ones_what_was_likely_before_counts(self) -> None:
-        assert "mask of m is the most" in self.told(("gia", 60.0, -40.0), ("mask", 30.0, 0.0))
+        assert "mask of m is the most" in self.told(
+            ("gia", 60.0, -40.0), ("mask", BY_CHANCE + 2.0, 0.0)
+        )
         assert self.told(("gia", 4.0, 0.0)).startswith("No cause tried stands out")
 
 
