@@ -272,6 +272,12 @@ def test_a_method_that_tells_groups_only_leaves_causes_of_regions_to_the_others(
 
     assert np.isfinite(done.at("mass_rate", "groups", "AIS"))
     assert done.notes["together"].startswith("likeliest cause")
+    fewer = common.document(
+        "altimetry", "mass_budget", comparison={"combine": chosen[:2], "least_covered": 0.4}
+    )
+    np.testing.assert_array_equal(
+        worked(fewer, tmp_path / "fewer")["cause_evidence"], done["cause_evidence"]
+    )
 
 
 def test_rates_say_what_they_weigh(common: Common, tmp_path: Path) -> None:
