@@ -225,9 +225,10 @@ def _notes(run: Run, found: ComparisonInputs, layout: arrays.Layout) -> Iterator
     if told is not None and _gravimetries(found):
         degree = told.run["altimetry"]["j_max"]
         yield f"what gravimetry does not see is told by {told.name}, to its degree {degree}"
-    kept = set(found.ground.polygons().region)
-    if gone := [name for name in found.ground.regions.open_regions().region if name not in kept]:
-        yield f"the mask {run.inputs.grounded_ice} leaves nothing of {', '.join(gone)}"
+    if found.ground.mask is not None:
+        named = found.ground.regions.open_regions().region
+        if gone := [name for name in named if name not in found.rows[: found.regions_count]]:
+            yield f"the mask {run.inputs.grounded_ice} leaves nothing of {', '.join(gone)}"
     for kind in ("gravimetry", "altimetry", "mass_budget"):
         alike = [m.name for m in found.methods if m.kind == kind and m.name in layout.combined]
         named = {name for cause in run.choices.shared for name in cause.methods}

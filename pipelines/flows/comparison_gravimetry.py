@@ -20,7 +20,6 @@ from pipelines.flows.comparison_leakage import LeakageOf, spectral_kernels
 from pipelines.flows.comparison_sums import (
     MethodSum,
     centred,
-    decimal_year,
     months_in,
     months_of,
     straight,
@@ -30,7 +29,7 @@ from pipelines.flows.product_arrays import labels_of
 from pipelines.kernels import basins, ensembles, trends
 from pipelines.kernels.comparison.alignment import covered_share
 from pipelines.kernels.comparison.attribution import ALTERNATIVE, Expected
-from pipelines.kernels.gravity import harmonics, localisation
+from pipelines.kernels.gravity import harmonics, localisation, stokes
 
 if TYPE_CHECKING:
     import zarr
@@ -90,7 +89,7 @@ class GravimetryJob:
     def _series(self, product: zarr.Group, observed: FLOAT, gia: FLOAT) -> tuple[FLOAT, FLOAT]:
         """Return the epochs of the months in the period, and their masses (month, row)."""
         epoch = stored.read(product, "epoch")
-        first, after = (decimal_year(day) for day in self.ground.period)
+        first, after = stokes.decimal_years(np.array(self.ground.period))
         mass = basins.region_sums(stored.read(product, "stokes"), observed)
         kept = (epoch >= first) & (epoch < after) & np.isfinite(mass).all(axis=1)
         return epoch[kept], mass[kept] - (epoch[kept] - 0.5 * (first + after))[:, None] * gia

@@ -149,13 +149,7 @@ def resolve(run: Run) -> ComparisonInputs:
         methods of one name.
     """
     catalogue = open_catalogue(run.catalogue)
-    common = catalogue_inputs.single(catalogue, run.regions, role="regions", kinds=POLYGONS)
-    polygons = {"regions": common}
-    for role in ("grounded_ice", "shelves"):
-        if name := getattr(run.inputs, role):
-            kinds = OUTLINES if role == "shelves" else POLYGONS
-            polygons[role] = catalogue_inputs.single(catalogue, name, role=role, kinds=kinds)
-    gia = _gia(catalogue, run)
+    polygons, gia = _polygons(catalogue, run), _gia(catalogue, run)
     found = [
         finished_products.find(address, role=role, product=role)
         for role in METHODS
@@ -167,13 +161,7 @@ def resolve(run: Run) -> ComparisonInputs:
     )
     published, records = _published(run)
     ground = _ground(run, polygons)
-    table = ground.polygons()
-    if table.empty:
-        msg = (
-            f"inputs.grounded_ice: {run.inputs.grounded_ice} leaves nothing of the regions "
-            f"{run.regions}; expected outlines of the same ice"
-        )
-        raise InputError(msg)
+    table = _common_regions(run, ground)
     methods = (*(_method(each, polygons, found) for each in found), *published)
     _require_one_name(methods)
     return ComparisonInputs(
@@ -193,6 +181,28 @@ def resolve(run: Run) -> ComparisonInputs:
         rows=regions.region_names(table)[:-1],
         regions_count=len(table),
     )
+
+
+def _polygons(catalogue: Catalogue, run: Run) -> dict[str, pystac.Item]:
+    """Return the items of the regions, the mask and the outlines of ice shelves, by their role."""
+    found = {
+        "regions": catalogue_inputs.single(catalogue, run.regions, role="regions", kinds=POLYGONS)
+    }
+    for role, kinds in (("grounded_ice", POLYGONS), ("shelves", OUTLINES)):
+        if name := getattr(run.inputs, role):
+            found[role] = catalogue_inputs.single(catalogue, name, role=role, kinds=kinds)
+    return found
+
+
+def _common_regions(run: Run, ground: Ground) -> gpd.GeoDataFrame:
+    table = ground.polygons()
+    if table.empty:
+        msg = (
+            f"inputs.grounded_ice: {run.inputs.grounded_ice} leaves nothing of the regions "
+            f"{run.regions}; expected outlines of the same ice"
+        )
+        raise InputError(msg)
+    return table
 
 
 def _gia(catalogue: Catalogue, run: Run) -> list[pystac.Item]:

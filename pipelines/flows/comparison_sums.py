@@ -127,13 +127,6 @@ def years_of(months: NDArray[np.datetime64]) -> FLOAT:
     return np.asarray(0.5 * (first + after) / DAYS_PER_YEAR)
 
 
-def decimal_year(day: np.datetime64) -> float:
-    """Return a day as a decimal year, by the length of that year."""
-    year = day.astype("datetime64[Y]")
-    length = (year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")
-    return float(year.astype(int) + 1970 + (day - year.astype("datetime64[D]")) / length)
-
-
 def months_of(epoch: FLOAT) -> NDArray[np.datetime64]:
     """Return the months in which decimal years lie.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import imbie
+from pipelines.flows.mass_budget_series import decimal
 from pipelines.report.outputs import Output, ReportError
 from pipelines.tables import Row
 
@@ -207,19 +208,7 @@ def _curve(
 
 def _middle(row: Row) -> float:
     """Return the middle of a row's period [decimal years]."""
-    return (decimal_year(row.period_start) + decimal_year(row.period_end + dt.timedelta(1))) / 2.0
-
-
-def decimal_year(day: dt.date) -> float:
-    """Return the start of a day [decimal years].
-
-    Examples
-    --------
-    >>> decimal_year(dt.date(2011, 1, 1)), decimal_year(dt.date(2012, 7, 2))
-    (2011.0, 2012.5)
-    """
-    first = dt.date(day.year, 1, 1)
-    return day.year + (day - first).days / (dt.date(day.year + 1, 1, 1) - first).days
+    return (decimal(row.period_start) + decimal(row.period_end + dt.timedelta(1))) / 2.0
 
 
 def _cumulated(output: Output) -> Iterator[Curve]:
@@ -259,7 +248,7 @@ def _fans(found: Told) -> Iterator[Curve]:
         whose = (row.region_set, row.region, number.method)
         if row.quantity in {"mass_rate", "mass_balance"} and whose not in known:
             known.add(whose)
-            ends = decimal_year(row.period_start), decimal_year(row.period_end + dt.timedelta(1))
+            ends = decimal(row.period_start), decimal(row.period_end + dt.timedelta(1))
             t = np.array([ends[0], sum(ends) / 2.0, ends[1]])
             since = t - t[1]
             yield Curve(*whose, "Gt", "rate", t, row.value * since, row.uncertainty * np.abs(since))

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import tempfile
 import threading
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,48 +15,19 @@ import numpy as np
 import pytest
 
 from pipelines.map_scene import writing
-from pipelines.page_server import running
 from pipelines.report import outputs
-from tests.browser.chromium import Browser
+from tests.browser.pages import AT, CLOSE, becomes, colour, middle, served
 from tests.pipelines.report import viewer_products
 
 pytestmark = pytest.mark.services
 
 BASIN, SHELF = f"{viewer_products.BASINS}/1", f"{viewer_products.SHELVES}/alder"
 MINUS = "\N{MINUS SIGN}"
-AT = "-500000,-300000,5000"
-"""The middle of a view whose cell is row 6, column 2, in basin 1."""
-
-CLOSE = "-500000,-300000,1000"
-"""The same place so near that the cell fills 200 pixels."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    made = Browser()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     return viewer_products.write(tmp_path_factory.mktemp("products"))
-
-
-@contextmanager
-def served(written, *names):
-    """Serve products with their page; yield the map's address."""
-    page = written.root / "page"
-    addresses = [written.output(name) for name in names] or written.addresses
-    found = running.names(outputs.open_outputs(addresses))
-    writing.write(tuple(found.values()), str(page), locate=running.locate(found))
-    with (
-        running.bound("127.0.0.1", 0) as made,
-        running.serving(running.site(str(page), found), made) as url,
-    ):
-        yield f"{url}map/"
 
 
 @pytest.fixture(scope="module")
@@ -75,39 +45,6 @@ def _without_a_word_in_the_console(browser, address):
     hosts = {urlsplit(each["url"]).netloc for each in browser.requests}
     assert hosts <= {urlsplit(address).netloc, ""}  # data: and blob: have none
     assert {each["method"] for each in browser.requests} <= {"GET"}
-
-
-def colour(ramp, place):
-    """Return what matplotlib paints at a place of a ramp."""
-    import matplotlib as mpl
-
-    return [int(part) for part in mpl.colormaps[ramp](place, bytes=True)[:3]]
-
-
-def middle(browser):
-    """Return the middle of the map in pixels of the window."""
-    box = browser.get("(() => { const b = document.getElementById('map').getBoundingClientRect();"
-                      " return [b.left, b.top, b.width, b.height]; })()")  # fmt: skip
-    return box[0] + box[2] / 2.0, box[1] + box[3] / 2.0
-
-
-def pixel(browser, x, y):
-    """Return the colour that a person sees at a place of the window."""
-    from matplotlib.image import imread
-
-    place = {"x": x, "y": y, "width": 1, "height": 1}
-    with tempfile.NamedTemporaryFile(suffix=".png") as file:
-        browser.call("screenshot", {"path": file.name, "clip": place})
-        return [round(255.0 * float(part)) for part in imread(file.name)[0, 0, :3]]
-
-
-def becomes(browser, place, colour):
-    """Wait until a place of the window has a colour, within a step of eight bits or two."""
-    for _ in range(100):
-        found = pixel(browser, *place)
-        if max(abs(a - b) for a, b in zip(found, colour, strict=True)) <= 2:
-            return
-    raise AssertionError((found, colour))
 
 
 def table_row(written, product, quantity, region):

@@ -9,8 +9,7 @@ import pytest
 
 from pipelines.map_scene import writing
 from pipelines.report import outputs
-from tests.browser.chromium import Browser
-from tests.browser.test_map import AT, middle, served
+from tests.browser.pages import AT, middle, served
 from tests.pipelines.report import viewer_products
 
 pytestmark = pytest.mark.services
@@ -35,15 +34,6 @@ COUNT = """(() => {
   const change = history.replaceState.bind(history);
   history.replaceState = (...given) => { window.changes += 1; return change(...given); };
 })()"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    made = Browser()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
