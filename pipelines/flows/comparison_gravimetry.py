@@ -117,7 +117,7 @@ class GravimetryJob:
     def _months(
         self, product: zarr.Group, observed: FLOAT, gia: FLOAT, group: zarr.Group
     ) -> tuple[FLOAT, FLOAT, float]:
-        """Return masses and spreads on the months of the comparison, and what part has any.
+        """Return masses and spreads on the months of the comparison, and what part they span.
 
         The part is of the days of the period; masses and spreads are (row, month).
         """
@@ -129,9 +129,10 @@ class GravimetryJob:
         residual = stored.read(product, "stokes_residual_sigma")
         spread = np.sqrt(np.diag(basins.independent_covariance(residual, observed)))
         sigma = np.where(np.isfinite(mass), spread[:, None], np.nan)
+        # Masses on both sides of a gap tell what it brought; beyond the last nothing is told.
         held = months[count > 0].astype("datetime64[M]")
-        first, after = held.astype("datetime64[D]"), (held + 1).astype("datetime64[D]")
-        covered = covered_share(first, after, self.ground.period) if len(held) else 0.0
+        first, after = held[:1].astype("datetime64[D]"), (held[-1:] + 1).astype("datetime64[D]")
+        covered = covered_share(first, after, self.ground.period)
         return centred(mass), sigma, covered
 
     def _patterns(
