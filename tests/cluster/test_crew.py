@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -251,24 +252,27 @@ def test_in_quarantine_a_key_leaves_the_others_of_its_task_alone(version, team):
 
 
 def test_commits_keep_to_their_share_of_the_time(version, monkeypatch):
-    commit, spent = version.commit, []
+    """By a clock on which a key takes 0.05 s and a commit 0.03 s."""
+    clock, commit, spent = [0.0], version.commit, []
 
-    def slow(*given):
-        begun = time.perf_counter()
-        time.sleep(0.03)
-        done = commit(*given)
-        spent.append(time.perf_counter() - begun)
-        return done
+    @dataclass(frozen=True)
+    class OnTheClock(Rows):
+        def __call__(self, key, group):
+            clock[0] += 0.05
+            return super().__call__(key, group)
 
-    monkeypatch.setattr(version, "commit", slow)
-    begun = time.perf_counter()
-    receipts = process(keys(COUNT), Rows(), version=version, batch=1)
-    whole = time.perf_counter() - begun
+    def on_the_clock(*given):
+        clock[0] += 0.03
+        spent.append(0.03)
+        return commit(*given)
+
+    monkeypatch.setattr(work, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(version, "commit", on_the_clock)
+    receipts = process(keys(COUNT), OnTheClock(), version=version, batch=1)
 
     assert {receipt.state for receipt in receipts} == {"done"}
-    # The first and the last are due whatever they take.
-    assert len(spent) >= 2
-    assert sum(spent[1:-1]) < 0.06 * whole
+    # The first and the last are due whatever they take; each other one after its share of the rest.
+    assert 0.8 * work.COMMIT_SHARE * clock[0] < sum(spent[1:-1]) <= work.COMMIT_SHARE * clock[0]
     np.testing.assert_array_equal(rows_of(version.group()), expected(COUNT, run="a"))
 
 

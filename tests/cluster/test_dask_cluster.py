@@ -191,7 +191,7 @@ class TestAddress:
                 dask_cluster.connect(address),
             ):
                 pass
-        assert time.monotonic() - started < 10.0
+        assert time.monotonic() - started < 25.0
 
     def test_a_scheduler_without_enough_workers_is_reported_in_bounded_time(
         self, client, monkeypatch

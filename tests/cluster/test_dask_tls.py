@@ -146,7 +146,7 @@ class TestOurClient:
             dask_cluster.connect(scheduler.address),
         ):
             pass
-        assert time.monotonic() - started < 5.0
+        assert time.monotonic() - started < 20.0
 
     @pytest.mark.usefixtures("ours")
     def test_sends_nothing_in_plain_words_to_another_machine(self):

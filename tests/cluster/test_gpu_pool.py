@@ -340,7 +340,7 @@ class TestActors:
         with pytest.raises(ClusterError, match=r"pool 'restoration' needs .*'GPU': 2.* no node of"):
             process(keys(COUNT), ToyModel(), version=version, client=pool)
 
-        assert time.monotonic() - started < 10.0
+        assert time.monotonic() - started < 25.0
 
 
 LARGEST_MESSAGE = 64 * 2**10

@@ -169,7 +169,7 @@ class TestServer:
         assert answer.startswith(b"HTTP/1.1 431 ")
 
     def test_a_slow_request_is_cut_off_and_holds_nobody_up(self) -> None:
-        limits = Limits(places=2, deadline=0.5)
+        limits = Limits(places=2, deadline=2.0)
         with small_server(limits) as port:
             slow = socket.create_connection(("127.0.0.1", port), timeout=10.0)
             with slow:
@@ -180,7 +180,7 @@ class TestServer:
 
         assert quick.startswith(b"HTTP/1.1 200 ")
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - started < 5.0
+        assert time.monotonic() - started < 9.0
 
     def test_more_callers_than_places_are_told_to_come_back(self) -> None:
         with small_server(Limits(places=2, deadline=20.0)) as port, ExitStack() as open_:

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -18,7 +18,9 @@ from starlette.responses import Response
 from cluster import ray_cluster
 from cluster.model_server import TOKEN, Limits, ModelReplica, ServerError, served
 
-LIMITS = Limits(body=1000, upload=0.3, seconds=0.3, places=2)
+LIMITS = Limits(body=1000, upload=30.0, seconds=30.0, places=2)
+HASTY = Limits(body=1000, upload=0.3, seconds=0.3, places=2)
+BEGUN, RELEASED = threading.Event(), threading.Event()
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Reversing:
         if data == b"broken":
             msg = "a secret of the inside"
             raise ZeroDivisionError(msg)
+        if data == b"held":
+            BEGUN.set()
+            RELEASED.wait(60.0)
         if data.startswith(b"sleep"):
             time.sleep(float(data[5:]))
         return data[::-1]
@@ -48,6 +53,15 @@ class Reversing:
 @pytest.fixture(autouse=True)
 def _no_token(monkeypatch):
     monkeypatch.delenv(TOKEN, raising=False)
+    BEGUN.clear()
+    RELEASED.clear()
+
+
+async def until(fact: Callable[[], object]) -> None:
+    """Wait for a fact, and let the server work meanwhile."""
+    async with asyncio.timeout(60.0):
+        while not fact():
+            await asyncio.sleep(0.01)
 
 
 def replica(limits: Limits = LIMITS) -> ModelReplica:
@@ -90,20 +104,19 @@ class TestReplica:
         assert response.headers["content-type"] == "image/tiff"
 
     def test_health_is_told_while_the_model_works(self):
-        server = replica(Limits(seconds=5.0))
+        server = replica()
 
-        async def both() -> tuple[Response, float]:
-            working = asyncio.create_task(asked(server, b"sleep0.5"))
-            await asyncio.sleep(0.1)
-            started = time.monotonic()
+        async def both() -> tuple[Response, Response]:
+            working = asyncio.create_task(asked(server, b"held"))
+            await until(BEGUN.is_set)
             health = await asked(server, path="/health", method="GET")
-            waited = time.monotonic() - started
-            await working
-            return health, waited
+            assert not working.done()
+            RELEASED.set()
+            return health, await working
 
-        health, waited = asyncio.run(both())
+        health, worked = asyncio.run(both())
         assert (health.status_code, health.body) == (200, b"open\n")
-        assert waited < 0.3
+        assert (worked.status_code, worked.body) == (200, b"dleh")
 
     def test_a_body_that_the_model_cannot_use_is_told_in_its_words(self):
         response = answer(replica(), b"bad")
@@ -138,31 +151,35 @@ class TestReplica:
         assert answer(replica(), headers={"content-length": length}).status_code == 400
 
     def test_a_body_that_comes_too_slowly_is_given_up(self):
-        response = answer(replica(), bytes(100), parts=10, pause=0.1)
+        response = answer(replica(HASTY), bytes(100), parts=10, pause=0.1)
 
         assert response.status_code == 408
         assert b"within 0.3 s" in response.body
 
     def test_an_answer_that_takes_too_long_keeps_its_place_until_it_ends(self):
-        server = replica()
+        server = replica(HASTY)
 
-        async def session() -> tuple[Response, int, int]:
-            late = await asked(server, b"sleep0.8")
+        async def session() -> tuple[Response, int]:
+            late = await asked(server, b"held")
             taken = server._free
-            await asyncio.sleep(2.5)
-            return late, taken, server._free
+            RELEASED.set()
+            await until(lambda: server._free == HASTY.places)
+            return late, taken
 
-        late, taken, after = asyncio.run(session())
+        late, taken = asyncio.run(session())
         assert late.status_code == 503
         assert b"no answer within 0.3 s" in late.body
         assert int(late.headers["retry-after"]) >= 1
-        assert (taken, after) == (LIMITS.places - 1, LIMITS.places)
+        assert taken == HASTY.places - 1
 
     def test_more_requests_than_places_are_told_to_come_back(self):
         server = replica()
 
         async def session() -> list[int]:
-            responses = await asyncio.gather(*(asked(server, b"sleep0.1") for _ in range(4)))
+            asking = [asyncio.create_task(asked(server, b"held")) for _ in range(4)]
+            await until(lambda: sum(task.done() for task in asking) == 2)
+            RELEASED.set()
+            responses = await asyncio.gather(*asking)
             return sorted(response.status_code for response in responses)
 
         assert asyncio.run(session()) == [200, 200, 503, 503]
@@ -171,12 +188,19 @@ class TestReplica:
     def test_a_model_that_is_stuck_is_not_healthy(self):
         server = replica(Limits(seconds=0.1))
 
+        async def health(status: int) -> Response:
+            async with asyncio.timeout(60.0):
+                while True:
+                    found = await asked(server, path="/health", method="GET")
+                    if found.status_code == status:
+                        return found
+                    await asyncio.sleep(0.01)
+
         async def session() -> tuple[Response, Response]:
-            await asked(server, b"sleep1")
-            await asyncio.sleep(0.4)
-            stuck = await asked(server, path="/health", method="GET")
-            await asyncio.sleep(2.5)
-            return stuck, await asked(server, path="/health", method="GET")
+            await asked(server, b"held")
+            stuck = await health(503)
+            RELEASED.set()
+            return stuck, await health(200)
 
         stuck, well = asyncio.run(session())
         assert (stuck.status_code, well.status_code) == (503, 200)

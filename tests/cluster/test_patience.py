@@ -167,7 +167,7 @@ class TestSilence:
 
     @pytest.fixture(autouse=True)
     def _impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(patience, "longest_silence", lambda: 1.5)
+        monkeypatch.setattr(patience, "longest_silence", lambda: 3.0)
 
     def test_a_worker_asks_again(self, faulty_proxy: FaultyProxy) -> None:
         sent = pickle.dumps(made("s3://ice/still").fork())
@@ -189,7 +189,7 @@ class TestSilence:
         assert faulty_proxy.silenced == 1
         failed = Receipt("lost", "failed", reason="no such scene")
         faulty_proxy.begin(silent=1, methods=("PUT", "POST"))
-        with pytest.raises(StoreError, match=r"not answered for 2 s; .* intact"):
+        with pytest.raises(StoreError, match=r"not answered for 3 s; .* intact"):
             version.commit([None], [failed])
         version.commit([None], [failed])
         assert sorted(told("s3://ice/still")) == [*KEYS, "lost"]
@@ -198,7 +198,7 @@ class TestSilence:
         version = made("s3://ice/still")
         sent = pickle.dumps(version.fork())
         faulty_proxy.begin(silent=1000, methods=("GET", "HEAD", "PUT", "POST"))
-        words = r"has not answered for 2 s, 2 times; .* intact; .*same command.*STORE_TIMEOUT"
+        words = r"has not answered for 3 s, 2 times; .* intact; .*same command.*STORE_TIMEOUT"
         with pytest.raises(StoreError, match=words):
             version.receipts()
         with pytest.raises(StoreError, match=words):

@@ -288,7 +288,7 @@ class TestAddress:
                 ray_cluster.connect(f"127.0.0.1:{other.getsockname()[1]}"),
             ):
                 pass
-        assert time.monotonic() - started < 10.0
+        assert time.monotonic() - started < 60.0
 
 
 def test_little_shared_memory_moves_the_store_into_the_folder(tmp_path, monkeypatch):

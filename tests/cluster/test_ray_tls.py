@@ -117,7 +117,7 @@ class TestOurClient:
             ray_cluster.connect(head.client_address),
         ):
             pass
-        assert time.monotonic() - started < 10.0
+        assert time.monotonic() - started < 25.0
 
 
 def _first_byte(port, folder):

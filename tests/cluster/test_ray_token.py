@@ -105,7 +105,7 @@ def test_without_its_token_a_cluster_is_refused_at_once_and_says_why(
     ):
         pass
 
-    assert time.monotonic() - started < 15.0
+    assert time.monotonic() - started < 25.0
     assert "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in str(why.value)
     assert TOKEN not in str(why.value)
     assert "0" * 64 not in str(why.value)

@@ -217,14 +217,14 @@ def test_parts_of_an_open_gate_may_meet_at_their_ends():
 
 
 def test_time_grows_no_faster_than_nodes_do():
-    """280 000 nodes take a fraction of a second; ten is a bound for a machine that is busy."""
+    """280 000 nodes take a fraction of a second of the processor; ten bounds a slow one."""
     rng = np.random.default_rng(2)
     basins = region_table(wedges(rng, n=27, radius=2.5e6))
     ring = star_ring(rng, n=2000, radius=2e6)
-    started = time.perf_counter()
+    started = time.process_time()
     nodes = nodes_of(ring, basins, spacing_m=ring.length / 280_000)
     assert len(nodes.x) >= 280_000
-    assert time.perf_counter() - started < 10.0
+    assert time.process_time() - started < 10.0
 
 
 BOW_TIE = [(0, 0), (1e5, 1e5), (1e5, 0), (0, 1e5), (0, 0)]
