@@ -8,7 +8,7 @@ MODULES := pipelines/viewer/node_modules/.package-lock.json
 BENCHMARKS := reading harmonics combination monte_carlo zonal gates scenes segmentation restoration pool scaling
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test long lint secrets secrets-baseline audit check viewer browser bench notebook clean
+.PHONY: help install demo test long lint secrets secrets-baseline audit check modules viewer browser bench notebook clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -58,6 +58,8 @@ check: lint secrets audit test  ## everything CI runs, and what secrets and pack
 $(MODULES): pipelines/viewer/package-lock.json
 	cd pipelines/viewer && npm ci
 	touch $@
+
+modules: $(MODULES)
 
 viewer: $(MODULES)  ## build the map's page anew: needs Node.js 20 and a registry of npm modules
 	cd pipelines/viewer && npm run build
