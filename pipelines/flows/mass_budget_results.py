@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import tables
 from pipelines.flows import mass_budget_epochs as epochs
+from pipelines.flows import mass_budget_errors, product_results
 from pipelines.flows import mass_budget_exchange as exchange
 from pipelines.flows import mass_budget_figures as figures
 from pipelines.flows import mass_budget_tables as budget_tables
-from pipelines.flows import product_results
 
 if TYPE_CHECKING:
     from pipelines.flows.mass_budget_arrays import Layout
@@ -53,7 +53,7 @@ def tell(finished: Finished, *, run: Run, found: MassBudgetInputs, layout: Layou
         "tables/members.csv": tables.write_rows(budget_tables.members(of)),
         "tables/gates.csv": tables.write_rows(budget_tables.gates(of)),
         "tables/coverage.csv": tables.write_rows(budget_tables.coverage(of)),
-        "tables/uncertainty.csv": tables.write_rows(budget_tables.uncertainties(of)),
+        "tables/uncertainty.csv": tables.write_rows(mass_budget_errors.uncertainties(of)),
         "tables/budget.nc": exchange.netcdf(of),
         **exchange.imbie_files(of),
         **figures.figures(of, found),

@@ -13,7 +13,7 @@ from pipelines import stored, tables
 from pipelines.flows import mass_budget_epochs as epochs
 from pipelines.flows import mass_budget_missing as missing
 from pipelines.flows import product_results
-from pipelines.flows.mass_budget_arrays import ERROR_TERMS, FLUX_TERMS, QUANTITIES
+from pipelines.flows.mass_budget_arrays import QUANTITIES
 from pipelines.flows.mass_budget_epochs import Span
 from pipelines.kernels.budget import balance
 from pipelines.kernels.constants import KG_PER_GT
@@ -246,46 +246,3 @@ def _coverage_of_sources(of: Told) -> Iterator[tables.Row]:
         for region, part in zip(of.layout.regions, lacking[gate_set], strict=True):
             note = f"of=elevation_rate;gates={name};between gate and grounding line"
             yield of.row("coverage", region, span, float(1.0 - part), 0.0, unit="1", note=note)
-
-
-def uncertainties(of: Told) -> list[tables.Row]:
-    """Return the parts of the uncertainty of the flux and of the balance, over the whole run.
-
-    The flux of each case also as equations 5 to 7 of the paper have it, and as drawn; the balance
-    of each member by source of error.
-    """
-    span = epochs.spans(of.run.choices, of.layout.years)[-1]
-    weights = np.asarray(span.weights)
-    on = weights > 0.0
-    square = weights[on, None] * weights[None, on]
-    rows = []
-    for case in range(len(of.layout.cases)):
-        spread = stored.read(of.group, "case_flux_covariance", case)[:, :, on][:, :, :, on]
-        ours = np.sqrt((spread * square).sum(axis=(-1, -2))) / KG_PER_GT
-        # The paper's sigma of a mean is the weighted mean of sigmas: `nunatak audit` finds so.
-        printed = stored.read(of.group, "case_paper_sigma", case)[:, :, on] @ weights[on]
-        paper = printed / KG_PER_GT
-        drawn = (
-            stored.read(of.group, "case_monte_carlo_sigma", case)[:, on] @ weights[on] / KG_PER_GT
-        )
-        for term, i in np.argwhere(ours[:, : len(of.layout.rows)] > 0.0):
-            note = f"term={FLUX_TERMS[term]};paper_mode={paper[term, i]:.4f};{of.case_note(case)}"
-            rows.append(of.row("ice_flux_uncertainty", of.layout.rows[i], span,
-                               float(ours[term, i]), 0.0, note=note))  # fmt: skip
-        for i in np.flatnonzero(drawn[: len(of.layout.rows)] > 0.0):
-            note = f"term=all drawn (mean of the years' spreads);{of.case_note(case)}"
-            rows.append(of.row("ice_flux_uncertainty", of.layout.rows[i], span,
-                               float(drawn[i]), 0.0, note=note))  # fmt: skip
-    return rows + list(_balance_uncertainties(of, span, square, on))
-
-
-def _balance_uncertainties(
-    of: Told, span: Span, square: FLOAT, on: NDArray[np.bool_]
-) -> Iterator[tables.Row]:
-    for member in range(len(of.layout.members)):
-        spread = stored.read(of.group, "balance_term_covariance", member)[:, :, on][:, :, :, on]
-        sigma = np.sqrt(np.maximum((spread * square).sum(axis=(-1, -2)), 0.0)) / KG_PER_GT
-        for term, i in np.argwhere(sigma > 0.0):
-            note = f"term={ERROR_TERMS[term]};member={of.layout.member_name(member)}"
-            yield of.row("mass_balance_uncertainty", of.layout.rows[i], span, float(sigma[term, i]),
-                         0.0, note=note)  # fmt: skip
