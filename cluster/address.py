@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from cluster.redaction import redact
 from cluster.store_errors import StoreError
-from cluster.telemetry import redact
 
 SUPPORTED = "a plain path, file:///path or s3://bucket/prefix"
 

@@ -5,7 +5,7 @@ Every process of a cluster has ``RAY_AUTH_MODE=token`` and the same ``RAY_AUTH_T
 refused. Ray reads both once for each process and keeps them, and where a runtime
 starts without one it writes a token into the home folder: here they are read anew for each
 connection, and a runtime of our own gets a token that lives as long as it does. A token is never
-logged (:func:`cluster.telemetry.redact`) and never written to a file of ours.
+logged (:func:`cluster.redaction.redact`) and never written to a file of ours.
 """
 
 import os

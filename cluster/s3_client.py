@@ -9,8 +9,8 @@ from typing import Any
 
 from cluster import settings
 from cluster.address import Address
+from cluster.redaction import redact
 from cluster.store_errors import StoreError, explain_s3
-from cluster.telemetry import redact
 
 # A first try and two more: enough for a dropped connection, little enough to stay below a minute.
 _ATTEMPTS = 3

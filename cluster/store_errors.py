@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.memory import mebibytes
-from cluster.telemetry import redact
+from cluster.redaction import redact
 
 
 class StoreError(ValueError):

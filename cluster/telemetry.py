@@ -10,64 +10,26 @@ the workers too. Secrets never reach either form.
 import json as json_format
 import logging
 import os
-import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cluster import log_context
 from cluster.log_context import RunContext
+from cluster.redaction import HIDDEN, is_secret, redact
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-HIDDEN: Final = "***"
 OUR_PACKAGES: Final = ("cluster", "stac", "pipelines", "nunatak")
-
-_SECRET_NAME = re.compile(
-    r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE_KEY|API_?KEY|ACCESS_KEY", re.IGNORECASE
-)
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)[^/\s@]+@")
-_ASSIGNED = re.compile(
-    r"(?P<name>[\w.-]*(?:secret|password|passwd|token|api_?key|access_key)[\w.-]*[\"']?\s*[=:]\s*"
-    r"[\"']?|X-Amz-(?:Signature|Credential|Security-Token)=)(?P<value>[^\s\"'&;,]+)",
-    re.IGNORECASE,
-)
-# Shorter values (a region, "true", "1") would blank ordinary words out of every message.
-_SHORTEST_SECRET = 6
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 logger = logging.getLogger(__name__)
-
-
-def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """Return ``text`` without secrets.
-
-    Hidden are the values of environment variables whose names say that they are secret, user names
-    and passwords inside URLs, and values assigned to a name such as ``token=`` or ``password:``.
-
-    Examples
-    --------
-    >>> redact("PUT http://ann:hunter2@store:9000/ice?X-Amz-Signature=3fa8", {})
-    'PUT http://***@store:9000/ice?X-Amz-Signature=***'
-    >>> redact("tried with wJalrXUtn", {"AWS_SECRET_ACCESS_KEY": "wJalrXUtn"})
-    'tried with ***'
-    """
-    source = os.environ if environment is None else environment
-    secrets = {
-        value
-        for name, value in source.items()
-        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
-    }
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
-    return _ASSIGNED.sub(rf"\g<name>{HIDDEN}", text)
 
 
 class _PlainFormatter(logging.Formatter):
@@ -103,7 +65,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _without_secrets(name: str, value: object) -> object:
-    if _SECRET_NAME.search(name):
+    if is_secret(name):
         return HIDDEN
     if value is None or isinstance(value, bool | int | float):
         return value

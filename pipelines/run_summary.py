@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cluster import prices, telemetry
+from cluster import prices
 from cluster.ledger import Receipt
+from cluster.redaction import redact
 from cluster.run_tally import RunTally, core_seconds, spent
 from pipelines import lifecycle, run_facts
 from pipelines.figures import run_timeline
@@ -89,7 +90,7 @@ def _about(told: Told) -> Section:
     rows: list[tuple[Cell, ...]] = [
         ("product", plan.product),
         ("run", plan.run_id),
-        ("output", telemetry.redact(plan.output)),
+        ("output", redact(plan.output)),
     ]
     if told.commits:
         rows.append(("first commit", _moment(told.commits[0].time)))
@@ -227,7 +228,7 @@ def _results(told: Told) -> Section:
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (Link(name, f"./{name}"),) for name in told.plan.results if name != NAME
     )
-    said = f"Beside this page, in {telemetry.redact(told.plan.output)}."
+    said = f"Beside this page, in {redact(told.plan.output)}."
     return Section("Results", (Table((), rows), said))
 
 
@@ -245,7 +246,7 @@ def size(count: int) -> str:
 
 
 def _shortened(reason: str) -> str:
-    text = telemetry.redact(reason)
+    text = redact(reason)
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …"
 
 

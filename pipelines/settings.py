@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.telemetry import redact
+from cluster.redaction import redact
 from pipelines.settings_altimetry import AltimetryChoices, AltimetryInputs
 from pipelines.settings_combination import CombinationChoices, CombinationInputs
 from pipelines.settings_comparison import ComparisonChoices, ComparisonInputs

@@ -99,6 +99,7 @@ class Commands(click.Group):
         except click.exceptions.Exit:
             raise
         except click.ClickException as error:
+            vars(error).update(message=_redacted(error.message))  # click shows it
             _print_json(ctx, Answer(MISTAKE, _told(error, error.format_message())))
             raise
         except (KeyboardInterrupt, click.Abort):
@@ -159,18 +160,16 @@ def _told(error: Exception, message: str) -> dict[str, str]:
 
 def _failure(error: Exception, *, debug: bool) -> Answer:
     """Tell a mistake in its own words, a defect in one line."""
-    from cluster.telemetry import redact
-
     if debug:
-        click.echo(redact("".join(traceback.format_exception(error))), err=True)
+        click.echo(_redacted("".join(traceback.format_exception(error))), err=True)
     if is_mistake(error):
-        message = redact(_words(error))
+        message = _redacted(_words(error))
         click.echo(f"Error: {message}", err=True)
         # What a cluster took away under a run is no mistake: a job that starts again resumes it.
         resumable = getattr(error, "resumable", False)
         return Answer(INTERRUPTED if resumable else MISTAKE, _told(error, message))
-    path = _kept_traceback(redact("".join(traceback.format_exception(error))))
-    first = redact(f"{type(error).__name__}: {error}").partition("\n")[0]
+    path = _kept_traceback("".join(traceback.format_exception(error)))
+    first = _redacted(f"{type(error).__name__}: {error}").partition("\n")[0]
     click.echo(f"nunatak has a defect: {first}; please report it with {path}", err=True)
     return Answer(DEFECT, {**_told(error, first), "traceback": path})
 
@@ -203,12 +202,18 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
+def _redacted(text: str) -> str:
+    from cluster.redaction import redact
+
+    return redact(text)
+
+
 def _kept_traceback(text: str) -> str:
     try:
         handle, path = tempfile.mkstemp(prefix="nunatak-defect-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(f"{' '.join(sys.argv)}\n\n{text}")
+            file.write(_redacted(f"{' '.join(sys.argv)}\n\n{text}"))
     except OSError:
-        click.echo(text, err=True)  # no disk to keep it on: better here than nowhere
+        click.echo(_redacted(text), err=True)  # no disk to keep it on: better here than nowhere
         return "the lines above"
     return str(Path(path))

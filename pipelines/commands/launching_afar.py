@@ -167,6 +167,6 @@ def _followed(wait: Callable[[], int], facts: dict[str, Any], left: str) -> Answ
 
 
 def _say(line: str) -> None:
-    from cluster.telemetry import redact
+    from cluster.redaction import redact
 
     click.echo(redact(line), err=True)

@@ -71,7 +71,7 @@ def region_sets(outputs: Sequence[Output]) -> tuple[list[RegionSet], list[str]]:
 
 
 def _words(error: Exception) -> str:
-    from cluster.telemetry import redact
+    from cluster.redaction import redact
 
     said = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return redact(said)

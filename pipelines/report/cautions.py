@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cluster.telemetry import redact
+from cluster.redaction import redact
 from pipelines.report import methods, totals
 from pipelines.report.comparing import fine, pair_name
 from pipelines.report.lineage import run_of

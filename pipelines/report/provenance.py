@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cluster.telemetry import redact
+from cluster.redaction import redact
 from pipelines.report.cautions import receipts
 from pipelines.report.lineage import input_links
 from pipelines.summary_page import (

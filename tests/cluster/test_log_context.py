@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 
-from cluster import log_context, ray_cluster, telemetry
+from cluster import log_context, ray_cluster, redaction, telemetry
 from cluster.ledger import Receipt
 from cluster.log_context import RunContext
 from cluster.work import process
@@ -108,7 +108,7 @@ def test_secrets_do_not_hide_in_a_key_or_a_run(capsys, monkeypatch) -> None:
 
     text = capsys.readouterr().err
     assert "wJalrXUtnFEMI" not in text
-    assert json.loads(text)["run_id"] == telemetry.HIDDEN
+    assert json.loads(text)["run_id"] == redaction.HIDDEN
 
 
 def test_a_launcher_names_the_run_before_its_run_file_is_read(capsys, monkeypatch) -> None:

@@ -296,14 +296,26 @@ def test_a_defect_is_one_line_and_keeps_its_traceback(
         raise AssertionError
 
     flow.plan = broken
+    command = ["nunatak", "run", "x.yaml", "--set", "output=https://ice.example/c?sig=hunter2"]
+    monkeypatch.setattr(sys, "argv", command)
     result = nunatak("run", run_file, "--json")
 
     assert result.exit_code == 1
     assert "nunatak has a defect: ValueError: cannot reshape" in result.stderr
     assert "Traceback" not in result.stderr
     kept = Path(last_line(result)["traceback"])
-    assert "np.zeros((2, 2)).reshape(3, -1)" in kept.read_text()
+    text = kept.read_text()
+    assert "np.zeros((2, 2)).reshape(3, -1)" in text
+    assert text.startswith("nunatak run x.yaml --set output=https://ice.example/c?sig=***\n")
     kept.unlink()
+
+
+def test_a_usage_error_repeats_no_secret(run_file: Path) -> None:
+    result = nunatak("run", run_file, "https://ann:hunter2@ice.example/c?sig=hunter3", "--json")
+
+    assert result.exit_code == 2
+    assert "ice.example" in result.stderr
+    assert "hunter" not in result.output
 
 
 def test_debug_shows_the_traceback_without_secrets(

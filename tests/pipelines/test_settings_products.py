@@ -79,6 +79,11 @@ def test_moving_the_products_that_are_combined_does_not_change_the_run(write: Wr
             ("gravimetry: ./out/gravimetry", "gravimetry: 's3://me:secret@host/x'"),
             "holds a user name, password or token",
         ),
+        (
+            "combination",
+            ("gravimetry: ./out/gravimetry", "gravimetry: 'https://host/x?sv=2020&sig=secret'"),
+            "holds a user name, password or token",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(
