@@ -65,7 +65,7 @@ class MonthJob:
         Rates that a file gives beside its coefficients (``GRDOTA`` of RL04) are carried to the
         middle of the month [decimal year].
         """
-        data = month.source.open().load()  # one month, 150 kB
+        data = month.source.read(lambda held: held.load())  # one month, 150 kB
         found = int(data.sizes["degree"]) - 1
         if found < self.j_max:
             msg = (
@@ -169,7 +169,7 @@ class LocaliseJob:
 
     def _gia_rate(self, source: Source) -> FLOAT:
         """Return a GIA model from degree 2 on: degree 1 is the geocentre series' (record 0006)."""
-        held = np.asarray(source.open().stokes_rate.values)
+        held = source.read(lambda found: np.asarray(found.stokes_rate.values))
         rate = harmonics.truncate(held, self.j_max).copy()
         rate[:, :2] = 0.0
         return rate

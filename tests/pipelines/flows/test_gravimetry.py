@@ -12,9 +12,11 @@ import zarr
 from numpy.typing import NDArray
 
 from cluster import dask_cluster, zarr_sink
+from cluster.ledger import KeyFailed
 from pipelines import settings, stored, tables
 from pipelines.flows import gravimetry, gravimetry_low_degrees
 from pipelines.flows.catalogue_inputs import InputError
+from pipelines.flows.gravimetry_stages import LocaliseJob
 from pipelines.kernels import basins
 from pipelines.kernels.constants import KG_PER_GT, MEAN_RADIUS
 from pipelines.kernels.gravity import harmonics, localisation
@@ -260,20 +262,47 @@ def test_a_bad_month_is_a_failed_receipt_and_mends_to_the_undisturbed_result(
     fill(own, written)
     store = next(own.glob("months/GSM-2_2012122*/*.zarr"))
     shutil.move(store, tmp_path / "aside")
+    chunk, whole = cut_short(next(own.glob("months/GSM-2_2012153*/*.zarr")), "stokes")
     path = write_run(catalogue=str(own))
 
     _, broken = run(path)
 
-    assert (broken.failed, broken.left) == (1, 0)
-    assert broken.failures[0][0] == "month/2012-05"
+    assert (broken.failed, broken.left) == (2, 0)
+    assert [key for key, _ in broken.failures] == ["month/2012-05", "month/2012-06"]
     assert "GSM-2_2012122" in broken.failures[0][1]
+    assert "GSM-2_2012153" in broken.failures[1][1]
+    assert "values cannot be read" in broken.failures[1][1]
     assert (tmp_path / "out" / "tables" / "regions.csv").exists()
 
     shutil.move(tmp_path / "aside", store)
+    chunk.write_bytes(whole)
     _, mended = run(path)
 
     assert (mended.failed, mended.left) == (0, 0)
     assert_equal_bit_for_bit(tmp_path / "out", finished)
+
+
+def test_a_damaged_model_of_rebound_fails_its_key_alone(
+    write_run: WriteRun, written: WrittenGravity, tmp_path: Path
+) -> None:
+    own = tmp_path / "catalogue"
+    fill(own, written)
+    plan = gravimetry.plan(settings.read(write_run(catalogue=str(own))))
+    job = next(stage.job for stage in plan.stages if isinstance(stage.job, LocaliseJob))
+    assert np.isfinite(job._gia_rate(job.gia[0])).all()
+    cut_short(Path(job.gia[0].href), "stokes_rate")
+
+    with pytest.raises(KeyFailed, match=f"{job.gia[0].id}: its values cannot be read"):
+        job._gia_rate(job.gia[0])
+
+
+def cut_short(store: Path, array: str) -> tuple[Path, bytes]:
+    """Cut the first chunk of an array in half; return its file and what it held."""
+    chunk = next(path for path in sorted((store / array).rglob("*")) if path.is_file()
+                 and path.name != "zarr.json")  # fmt: skip
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[: len(whole) // 2])
+    return chunk, whole
 
 
 def test_a_run_without_its_polygons_stops_and_publishes_nothing(
