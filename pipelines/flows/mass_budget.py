@@ -35,6 +35,7 @@ from pipelines.flows import mass_budget_rows as rows
 from pipelines.flows import mass_budget_velocity as velocity
 from pipelines.flows import mass_budget_years as years
 from pipelines.flows.catalogue_inputs import InputError, source_of
+from pipelines.flows.mass_budget_fields import Field
 from pipelines.flows.mass_budget_flux import FluxJob
 from pipelines.flows.mass_budget_sums import BudgetJob
 from pipelines.flows.planning import planned
@@ -171,7 +172,9 @@ def _sources(run: Run, found: inputs.MassBudgetInputs, layout: arrays.Layout) ->
     keys = (*(f"record/{i}" for i in range(len(together))), "slivers")
     about = "months of a climate model, polygons between gates and grounding line"
     cells = max((records.cells_of(each) for each in together), default=0)
-    size = 300 * MIB + cells * (1200 + 16 * records.MONTHS_AT_ONCE)
+    fields = {"elevation_rate": found.elevation_rate, "basal_melt_rate": found.basal_melt}
+    band = max((Field.of(each, name).bytes() for name, each in fields.items() if each), default=0)
+    size = 300 * MIB + max(band, cells * (1200 + 16 * records.MONTHS_AT_ONCE))
     return Stage("sources", keys, ByKind(jobs), size, 5.0, about, keys)
 
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
+from pipelines.flows.mass_budget_fields import M2_PER_KM2, field_sums
 from pipelines.flows.mass_budget_inputs import TABULATED, Record
 from pipelines.flows.mass_budget_nodes import Lines
 from pipelines.geometry import cell_overlap, slivers
 from pipelines.geometry.gate_parts import gate_parts
-from pipelines.kernels import geodesy
 from pipelines.kernels.budget import balance, zonal
 from pipelines.kernels.constants import KG_PER_GT
 
@@ -37,8 +37,6 @@ FLOAT = NDArray[np.float64]
 
 MONTHS_AT_ONCE = 24
 """Months of a climate model in memory at a time."""
-
-M2_PER_KM2 = 1e6
 
 
 @dataclass(frozen=True)
@@ -216,8 +214,8 @@ class SliverJob:
             sign = signed_sum(table, regions)
             true = M2_PER_KM2 * table.area_km2.to_numpy()
             area[g], gross[g] = sign @ true, np.abs(sign) @ true
-            volume[g], missing[g] = _field_sums(self.elevation_rate, "elevation_rate", table, sign)
-            melt[g], _ = _field_sums(self.basal_melt, "basal_melt_rate", table, sign)
+            volume[g], missing[g] = field_sums(self.elevation_rate, "elevation_rate", table, sign)
+            melt[g], _ = field_sums(self.basal_melt, "basal_melt_rate", table, sign)
         written: dict[str, NDArray[Any]] = {
             "sliver_area": area, "sliver_area_gross": gross,
             "volume_rate": volume, "volume_rate_missing": missing,
@@ -254,51 +252,10 @@ class SliverJob:
     def _region_melt(self, regions: gpd.GeoDataFrame) -> FLOAT:
         """Return the melt under each whole region [kg yr⁻¹]; 0 where none is asked for."""
         whole = scipy.sparse.eye_array(len(regions), format="csr")
-        return _field_sums(self.basal_melt, "basal_melt_rate", regions, whole)[0]
+        return field_sums(self.basal_melt, "basal_melt_rate", regions, whole)[0]
 
     def _areas(self, regions: gpd.GeoDataFrame) -> FLOAT:
         """Return the geodesic area of regions and groups [m²]."""
         area = M2_PER_KM2 * regions.area_km2.to_numpy(dtype=np.float64)
         _, matrix = balance.membership(list(regions.region), list(regions.group))
         return np.concatenate([area, matrix @ area])
-
-
-def _field_sums(
-    source: Source | None, name: str, polygons: gpd.GeoDataFrame, sign: scipy.sparse.csr_array
-) -> tuple[FLOAT, FLOAT]:
-    """Return Σ field · area over regions, and the part of their area without a value.
-
-    Without a field there is no such term: zeros. Where a part of a polygon is not measured, the
-    measured part stands for it; where nothing is, the sum is NaN.
-    """
-    regions = sign.shape[0]
-    if source is None or not len(polygons):
-        return np.zeros(regions), np.zeros(regions)
-
-    def choose(data: xr.Dataset) -> tuple[FLOAT, FLOAT, FLOAT]:
-        field = data[name].mean("member") if "member" in data[name].dims else data[name]
-        return field.values, data.x.values, data.y.values
-
-    values, x, y = source.read(choose)
-    values = np.asarray(values, dtype=np.float64)
-    true = geodesy.cell_areas(*np.meshgrid(x, y), abs(float(x[1] - x[0])))
-    weights = _weights(cell_overlap.grid_overlap(x, y, polygons.geometry), true.ravel())
-    area = M2_PER_KM2 * polygons.area_km2.to_numpy(dtype=np.float64)
-    sums, missing = zonal.region_sums(
-        weights, values.reshape(1, -1), coast="renormalise", whole=area
-    )
-    total, lacking = np.abs(sign) @ area, np.abs(sign) @ (missing[0] * area)
-    share = np.divide(lacking, total, out=np.zeros(regions), where=total > 0.0)
-    return sign @ _at_mean_rates(sums[0], area, np.abs(sign)), share
-
-
-def _at_mean_rates(sums: FLOAT, area: FLOAT, members: scipy.sparse.csr_array) -> FLOAT:
-    """Return sums of pieces; one without any value changes as the others of its region do."""
-    known = np.isfinite(sums) & (area > 0.0)
-    of_region = members @ np.where(known, sums, 0.0)
-    measured = members @ np.where(known, area, 0.0)
-    rate = np.divide(of_region, measured, out=np.full(len(measured), np.nan), where=measured > 0.0)
-    column = members.tocoo()
-    rate_of = np.full(len(sums), np.nan)
-    rate_of[column.col] = rate[column.row]
-    return np.where(known, sums, np.where(area > 0.0, rate_of * area, 0.0))

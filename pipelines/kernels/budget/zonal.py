@@ -87,13 +87,39 @@ def region_sums(
         taken[:, patchy] = np.where(lacks[:, patchy], 0.0, taken[:, patchy])
         covered = covered - lacks[:, patchy].astype(np.float64) @ narrow[:, patchy].T
     total = np.asarray((narrow @ taken.T).T)
-    share = _share(covered, full if whole is None else np.asarray(whole, dtype=np.float64))
+    reference = full if whole is None else np.asarray(whole, dtype=np.float64)
+    sums, missing = completed(total, covered, reference, coast=coast)
+    shape = (*amounts.shape[:-1], full.size)
+    return RegionSums(sums.reshape(shape), missing.reshape(shape))
+
+
+def completed(total: FLOAT, covered: FLOAT, whole: FLOAT, *, coast: Coast) -> RegionSums:
+    """Return sums of regions from those of the cells that have a value.
+
+    For sums that are made in parts; :func:`region_sums` makes them at once.
+
+    Parameters
+    ----------
+    total : ndarray, shape (..., region)
+        Σ w a over cells with a value [kg].
+    covered : ndarray, shape (..., region)
+        Σ w over the same cells [m²].
+    whole : ndarray, shape (region,)
+        Weight of each whole region [m²].
+    coast : {"renormalise", "as_missing"}
+        As :func:`region_sums` has it.
+
+    Returns
+    -------
+    RegionSums
+        Sums [kg] and missing shares [1].
+    """
+    share = _share(covered, whole)
     with np.errstate(divide="ignore", invalid="ignore"):
         filled = total / share
     kept = np.where(share < 1.0 - AREAS_KNOWN_TO, np.nan, total)
-    total = np.where(share > 0.0, filled if coast == "renormalise" else kept, np.nan)
-    shape = (*amounts.shape[:-1], full.size)
-    return RegionSums(total.reshape(shape), (1.0 - share).reshape(shape))
+    sums = np.where(share > 0.0, filled if coast == "renormalise" else kept, np.nan)
+    return RegionSums(sums, 1.0 - share)
 
 
 def _share(covered: FLOAT, whole: FLOAT) -> FLOAT:
