@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 FLOAT = NDArray[np.float64]
 
-CELLS_AT_ONCE = 4_000_000
+CELLS_AT_ONCE = 2_000_000
 """Cells of a band, unless two rows have more."""
-BYTES_PER_CELL = 64
-"""Values, which of them are known, the shares of polygons and the cells' areas [B]."""
+BYTES_PER_CELL = 200
+"""Values, shares of polygons, areas and what zarr holds, as measured for a band full of ice [B]."""
+AREAS_AT_ONCE = 100_000
+"""Cells whose area is computed at a time, with a dozen arrays of their size between."""
 
 M2_PER_KM2 = 1e6
 
@@ -146,12 +148,20 @@ def _measured(field: Field, polygons: gpd.GeoDataFrame) -> tuple[FLOAT, FLOAT]:
             continue
         at_row, at_column = np.divmod(used, x.size)
         values = field.read(band, columns).ravel()[used]
-        true = geodesy.cell_areas(x[at_column], y[at_row], spacing)
+        true = _areas(x[at_column], y[at_row], spacing)
         weights = shares[:, used].multiply(true[None, :]).tocsr()
         has = np.isfinite(values)
         amount[near] += weights @ np.where(has, values, 0.0)
         known[near] += weights @ has.astype(np.float64)
     return amount, known
+
+
+def _areas(x: FLOAT, y: FLOAT, spacing: float) -> FLOAT:
+    area = np.empty(x.size)
+    for first in range(0, x.size, AREAS_AT_ONCE):
+        some = slice(first, first + AREAS_AT_ONCE)
+        area[some] = geodesy.cell_areas(x[some], y[some], spacing)
+    return area
 
 
 def _within(centres: FLOAT, low: float, high: float, spacing: float) -> slice:
