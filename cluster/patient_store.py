@@ -22,7 +22,13 @@ class PatientStore(WrapperStore[Store]):
     ----------
     store : icechunk.IcechunkStore
         What is asked.
+    told_as : str
+        Address of the product that is read, for messages; empty in a session that works on one.
     """
+
+    def __init__(self, store: Store, *, told_as: str = "") -> None:
+        super().__init__(store)
+        self.told_as = told_as
 
     @property
     def session(self) -> icechunk.Session:

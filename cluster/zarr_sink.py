@@ -175,7 +175,8 @@ class Repository:
         else:
             msg = f"{self.address.url} holds no complete version yet; finish its run first"
             raise NoVersion(msg)
-        store = PatientStore(self._repository.readonly_session(snapshot_id=found).store)
+        session = self._repository.readonly_session(snapshot_id=found)
+        store = PatientStore(session.store, told_as=self.address.url)
         root_group(store, "r")  # read whole once, it is kept: what opens the store finds its groups
         return store
 

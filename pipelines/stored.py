@@ -1,4 +1,9 @@
-"""Arrays of a product by name, typed: what a job reads and writes."""
+"""Arrays of a product by name, typed: what a job reads and writes.
+
+Opening an array reads no chunk: a damaged one is found when its values are asked for. That fails
+the key that asked, and no other, whether the array is of a product that the run is made from or of
+an earlier stage of its own.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +30,37 @@ def array(group: zarr.Group, name: str) -> zarr.Array[zarr.core.metadata.v3.Arra
 
 def read(group: zarr.Group, name: str, at: Place = ...) -> NDArray[np.float64]:
     """Return an array of the product, or a part of it, as float64."""
-    return np.asarray(array(group, name)[at], dtype=np.float64)
+    return np.asarray(_taken(group, name, at), dtype=np.float64)
 
 
 def values(group: zarr.Group, name: str, at: Place = ...) -> NDArray[Any]:
     """Return an array of the product, or a part of it, in the type that it is stored in."""
-    return np.asarray(array(group, name)[at])
+    return np.asarray(_taken(group, name, at))
+
+
+def _taken(group: zarr.Group, name: str, at: Place) -> Any:
+    """Return a part of an array.
+
+    Raises
+    ------
+    KeyFailed
+        A chunk of it is damaged.
+    """
+    held = array(group, name)
+    try:
+        return held[at]
+    except Exception as error:
+        from cluster import chunk_errors
+        from cluster.ledger import KeyFailed
+
+        if not chunk_errors.is_damage(error):
+            raise
+        whose = getattr(held.store, "told_as", "") or "this run"
+        msg = (
+            f"a chunk of {held.path} in {whose} is damaged ({chunk_errors.first_line(error)}); "
+            "make that product again with --fresh, then run this again"
+        )
+        raise KeyFailed(msg) from error
 
 
 def write(group: zarr.Group, name: str, values: NDArray[Any], at: Place = ...) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster.ledger import KeyFailed
 from pipelines import stored, tables
 from pipelines.flows import network_results
 from pipelines.flows.restoration_arrays import NO_SPREAD
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 TITLE = "Landsat 7 scenes of ice shelves with their gaps filled"
 DRAWN_PX = 384
 """Side of the part of a scene that its figure shows [pixels]."""
+CELLS_PER_BAND = 8
+"""Rows of half windows of a mask that are read at once: 1536 rows, three of its chunks."""
 
 
 def provenance(run: Run, found: RestorationFound) -> dict[str, Any]:
@@ -44,7 +47,10 @@ def tell(finished: Finished, *, run: Run, found: RestorationFound) -> None:
     scenes = found.source.open()
     for summer in found.summers:
         for number, label in enumerate(summer.labels):
-            shown = part(scenes, finished.group, summer, number)
+            try:
+                shown = part(scenes, finished.group, summer, number)
+            except KeyFailed:  # a chunk of the scene is damaged: its key failed, and says so
+                continue
             data = restored_scene.drawn(*shown, title=f"{summer.shelf}, {label}")
             finished.write(f"figures/{summer.shelf}_{summer.summer}_{label}.png", data)
     network_results.publish(
@@ -80,10 +86,7 @@ def part(
     """Return the part of a scene with most gaps: as it was, as it is, and the spread."""
     before, after = group_at(scenes, summer.path), group_at(group, summer.path)
     place = summer.places[number]
-    mask = stored.values(before, "mask", place)
-    gap = (mask & np.uint16(quality_bits.GAP)) != 0
-    rows, columns = _densest(gap)
-    window = (rows, columns)
+    window = _densest(before, place)
     held = stored.values(before, "reflectance", (place, slice(None), *window))
     was = np.where(held > 0, radiometry.reflectance_of(held), np.nan)
     now = stored.values(after, "reflectance", (number, slice(None), *window))
@@ -92,14 +95,20 @@ def part(
     return was, np.where(now > 0, radiometry.reflectance_of(now), np.nan), spread
 
 
-def _densest(gap: Any) -> tuple[slice, slice]:
-    """Return the window in which most is missing."""
+def _densest(scenes: zarr.Group, place: int) -> tuple[slice, slice]:
+    """Return the window of a scene in which most is missing; its mask is read band by band."""
     side = DRAWN_PX // 2
-    ny, nx = gap.shape
-    cells = gap[: ny // side * side, : nx // side * side]
-    if not cells.size:
+    _, ny, nx = stored.array(scenes, "mask").shape
+    high, wide = ny // side, nx // side
+    if not high * wide:
         return slice(0, ny), slice(0, nx)
-    share = cells.reshape(ny // side, side, nx // side, side).mean(axis=(1, 3))
+    shares = []
+    for first in range(0, high, CELLS_PER_BAND):
+        rows = slice(first * side, min(first + CELLS_PER_BAND, high) * side)
+        mask = stored.values(scenes, "mask", (place, rows, slice(0, wide * side)))
+        gap = (mask & np.uint16(quality_bits.GAP)) != 0
+        shares.append(gap.reshape(-1, side, wide, side).mean(axis=(1, 3)))
+    share = np.concatenate(shares)
     row, column = np.unravel_index(int(share.argmax()), share.shape)
     top = max(0, min(int(row) * side - side // 2, ny - DRAWN_PX))
     left = max(0, min(int(column) * side - side // 2, nx - DRAWN_PX))

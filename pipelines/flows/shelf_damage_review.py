@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster.ledger import KeyFailed
 from pipelines import stored
 from pipelines.figures import damage_review
 from pipelines.figures.damage_review import ReviewedScene, ReviewedSummer
@@ -165,7 +166,10 @@ def quicklooks(scenes: zarr.Group) -> Picture:
         made = group_at(scenes, path)
         if "quicklook" not in made or "candidate_of" not in made:
             return None
-        candidate = int(stored.values(made, "candidate_of")[place]) - 1
-        return stored.values(made, "quicklook", candidate) if candidate >= 0 else None
+        try:
+            candidate = int(stored.values(made, "candidate_of")[place]) - 1
+            return stored.values(made, "quicklook", candidate) if candidate >= 0 else None
+        except KeyFailed:  # damaged chunks: a sheet without its colours is a sheet
+            return None
 
     return picture

@@ -24,10 +24,10 @@ def order_blocks(group: zarr.Group, name: str) -> list[slice]:
 
 def read_orders(group: zarr.Group, name: str, orders: slice) -> FLOAT:
     """Return some orders of coefficients, shape (..., 2, J + 1, orders)."""
-    return np.asarray(stored.array(group, name)[..., orders], dtype=np.float64)
+    return stored.read(group, name, (..., orders))
 
 
 def read_to_degree(group: zarr.Group, name: str, degree: int) -> FLOAT:
     """Return coefficients up to a degree, and no more of them than that is read."""
     part = slice(0, degree + 1)
-    return np.asarray(stored.array(group, name)[..., part, part], dtype=np.float64)
+    return stored.read(group, name, (..., part, part))

@@ -23,12 +23,14 @@ from pipelines.kernels.constants import KG_PER_GT
 from pipelines.kernels.gravity.combination import ad_hoc_correction
 from stac import contracts
 from stac.catalogue import open_catalogue
+from tests.fixtures.damaged_chunks import damaged_copy
 
 from .conftest import (
     DEGREE,
     RESULT_DEGREE,
     Document,
     Products,
+    changed,
     harmonics_at,
     labels,
     on_sphere,
@@ -342,3 +344,22 @@ def test_the_product_tells_what_it_was_made_from(products: Products) -> None:
     made_from = opened(products.combination).attrs["nunatak:products"]
     assert set(made_from) == {"gravimetry", "altimetry"}
     assert {"degree_power.png", "mass_rate_map.png", "transects.png", "basins.png"} <= figures
+
+
+@pytest.mark.parametrize(
+    ("product", "chunk", "failed"),
+    [
+        ("gravimetry", "mass_rate_perturbation/c/0/0/0/0", "weights"),
+        ("altimetry", "region_kernel/c/0/0/0/0", "regions"),
+    ],
+)
+def test_a_damaged_chunk_of_a_product_fails_the_key_that_needs_it(
+    document: Document, products: Products, tmp_path: Path, product: str, chunk: str, failed: str
+) -> None:
+    copy = damaged_copy(products.folder / product, tmp_path / product, chunk)
+    outcome = plan_of(changed(document, inputs={product: str(copy)}), tmp_path).execute(None)
+
+    assert outcome.failed == 1
+    key, reason = outcome.failures[0]
+    assert key.partition("@")[0] == failed
+    assert f"a chunk of {chunk.partition('/')[0]} in" in reason

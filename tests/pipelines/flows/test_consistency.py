@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from zarr.storage import MemoryStore
 
+from cluster.ledger import KeyFailed
 from pipelines import execution, tables
 from pipelines.flows import consistency_results, consistency_stages
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.consistency_arrays import MEASURES
 from pipelines.kernels.damage import moving_changes
 from pipelines.settings import SettingsError
+from tests.fixtures.damaged_chunks import damaged_copy
 
 from . import consistency_world as world
 from .conftest import Document, changed, opened
@@ -373,6 +376,43 @@ def test_a_map_that_fails_costs_its_pairs_and_the_others_are_told(run, tmp_path,
     assert value(rows, "concordance", "advection=yes", "pair=2003-2004") > 0.9
     lost = [row for row in rows if "pair=2004-2005" in row.note]
     assert all(np.isnan(row.value) and "reason=not_done" in row.note for row in lost)
+
+
+@pytest.fixture
+def harmed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Path]:
+    """Write the maps in chunks that are files of their own, and cut one of a summer short."""
+
+    def made(summer: int) -> Path:
+        monkeypatch.setattr(world, "CHUNK", 160)
+        world.write_damage(tmp_path / "whole", {"wheel": {s: turned_map(s) for s in DAYS}})
+        chunk = f"wheel/{summer}/damage/c/0/1"
+        return damaged_copy(tmp_path / "whole", tmp_path / "damage", chunk)
+
+    return made
+
+
+def test_a_map_with_a_damaged_chunk_costs_its_pairs_and_the_others_are_done(run, harmed, tmp_path):
+    outcome = executed(plan_of(run(inputs={"damage": [str(harmed(2005))]}), tmp_path))
+
+    reasons = {key.partition("@")[0]: why for key, why in outcome.failures}
+    assert "a chunk of wheel/2005/damage in" in reasons["density/wheel/2005"]
+    assert "densities of wheel/2005 were not made" in reasons["pair/wheel/2004/2005"]
+    assert all("2005" in key for key in reasons)
+    assert value(told(tmp_path / "out"), "concordance", "advection=yes", "pair=2003-2004") > 0.9
+
+
+@pytest.mark.parametrize("summer", [2003, 2004])
+def test_a_block_of_changes_that_needs_a_damaged_chunk_fails(
+    run, finished, harmed, tmp_path, summer
+):
+    plan = plan_of(run(inputs={"damage": [str(harmed(summer))]}), tmp_path)
+    (job,) = [stage.job for stage in plan.stages if stage.name == "change"]
+    group = zarr.open_group(MemoryStore(), mode="w")
+    for name, array in opened(finished)["wheel/2003-2004"].arrays():
+        group.create_array(f"wheel/2003-2004/{name}", data=array[...], chunks=array.chunks)
+
+    with pytest.raises(KeyFailed, match=f"a chunk of wheel/{summer}/damage in .* is damaged"):
+        job("change/wheel/2003/2004/0/0", group)
 
 
 def test_a_run_that_is_interrupted_goes_on_to_the_same_arrays(run, finished, tmp_path, monkeypatch):

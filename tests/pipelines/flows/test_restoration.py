@@ -14,6 +14,7 @@ from pipelines.flows.catalogue_inputs import InputError
 from pipelines.kernels.imagery import quality_bits
 from pipelines.nets import patched_restoration
 from pipelines.nets.restoration_stage import RestorationError
+from tests.fixtures.damaged_chunks import damaged_copy
 
 from . import networks_world as world
 from .conftest import Document, changed, labels, opened
@@ -265,6 +266,17 @@ def test_a_block_that_the_network_cannot_fill_fails_alone_and_the_others_are_sho
     shares = [row.value for row in rows if row.quantity == "filled_fraction_of_gaps"]
     assert shares[1] == 1.0
     assert np.isnan(shares[0])
+
+
+def test_a_damaged_chunk_of_the_scenes_fails_the_blocks_that_need_it(run, folder, tmp_path):
+    damaged_copy(folder / "scenes", tmp_path / "scenes", "amery/2011/reflectance/c/0/0/1/1")
+    outcome = world.executed(
+        world.plan_of(run(inputs={"scenes": str(tmp_path / "scenes")}), tmp_path)
+    )
+
+    assert (outcome.done, outcome.failed) == (1, 1), outcome.failures
+    assert outcome.failures[0][0].startswith("restore/amery/2011/0/")
+    assert "a chunk of amery/2011/reflectance in" in outcome.failures[0][1]
 
 
 def test_pixels_beyond_the_swath_stay_empty(summer):
