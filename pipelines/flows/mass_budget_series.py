@@ -1,8 +1,7 @@
-"""Terms of a mass budget by year: series, cumulative sums with their covariance, decimal years."""
+"""Terms of a mass budget by year: series, and cumulative sums with their covariance."""
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.flows import mass_budget_epochs as epochs
+from pipelines.kernels.budget.years import decimal
 from pipelines.kernels.constants import KG_PER_GT
 
 if TYPE_CHECKING:
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from pipelines.flows.mass_budget_tables import Told
 
 FLOAT = NDArray[np.float64]
-
-
-def decimal(day: dt.date) -> float:
-    """Return a date as a decimal year.
-
-    Examples
-    --------
-    >>> decimal(dt.date(2008, 1, 1)), round(decimal(dt.date(2008, 7, 2)), 3)
-    (2008.0, 2008.5)
-    """
-    first, after = dt.date(day.year, 1, 1), dt.date(day.year + 1, 1, 1)
-    return day.year + (day - first).days / (after - first).days
 
 
 def spans(of: Told) -> Spans:

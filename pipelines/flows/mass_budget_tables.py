@@ -204,8 +204,15 @@ def gates(of: Told) -> list[tables.Row]:
 
 
 def coverage(of: Told) -> list[tables.Row]:
-    """Return which layer of each mosaic gave which part of a region's gate, by year."""
-    rows = []
+    """Return what inputs have values for, as parts of 1.
+
+    Of each region's gate, by year: which layer of each mosaic gave it. Of each region: months of
+    climate models, and rates of elevation between gate and grounding line.
+    """
+    return [*_coverage_of_velocity(of), *_coverage_of_sources(of)]
+
+
+def _coverage_of_velocity(of: Told) -> Iterator[tables.Row]:
     spans = epochs.single_years(of.layout.years)
     layers = of.layout.attributes["nunatak:layers"]
     for mosaic, gate_set, weight in np.ndindex(len(of.layout.mosaics), len(of.layout.gate_sets), 2):
@@ -214,22 +221,14 @@ def coverage(of: Told) -> list[tables.Row]:
         about = f"mosaic={of.layout.mosaics[mosaic]};gates={of.layout.gate_sets[gate_set]}"
         for t, r, layer in np.argwhere(part > 0.0):
             by = ("length", "flux")[weight]
-            rows.append(
-                of.row(
-                    "coverage",
-                    of.layout.regions[r],
-                    spans[t],
-                    float(part[t, r, layer]),
-                    0.0,
-                    unit="1",
-                    note=f"year={spans[t].name};layer={named[layer]};by={by};{about}",
-                )
-            )
-    return rows
+            note = f"year={spans[t].name};layer={named[layer]};by={by};{about}"
+            yield of.row(
+                "coverage", of.layout.regions[r], spans[t], float(part[t, r, layer]), 0.0,
+                unit="1", note=note,
+            )  # fmt: skip
 
 
 def _coverage_of_sources(of: Told) -> Iterator[tables.Row]:
-    """Yield which part of each region climate models and rates of elevation have values for."""
     span = epochs.spans(of.run.choices, of.layout.years)[-1]
     for number, name in enumerate(of.layout.records):
         lacking = stored.read(of.group, "record_missing", number)
@@ -244,5 +243,5 @@ def _coverage_of_sources(of: Told) -> Iterator[tables.Row]:
     lacking = stored.read(of.group, "volume_rate_missing")
     for gate_set, name in enumerate(of.layout.gate_sets):
         for region, part in zip(of.layout.regions, lacking[gate_set], strict=True):
-            note = f"of=elevation_rate;gates={name};between gate and grounding line"
+            note = f"of=elevation_rate;gates={name};between=gate and grounding line"
             yield of.row("coverage", region, span, float(1.0 - part), 0.0, unit="1", note=note)

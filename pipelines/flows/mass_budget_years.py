@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.flows.catalogue_inputs import InputError
-from pipelines.kernels.budget.years import Year
-from pipelines.kernels.constants import DAYS_PER_YEAR
+from pipelines.kernels.budget.years import Year, decimal
 
 if TYPE_CHECKING:
     from pipelines.flows.mass_budget_inputs import VelocityMap
@@ -109,7 +108,7 @@ def calendar_of(run: Run, maps: Sequence[VelocityMap], mosaics: Sequence[Mosaic]
             for number, layer in enumerate(mosaic.layers, start=1):
                 served = _maps_for(layer, of, [m for m in maps if m.collection == layer.collection])
                 if served:
-                    moments = tuple(_decimal(m.middle) for m in served)
+                    moments = tuple(decimal(m.middle) for m in served)
                     row.append(Candidate(number, tuple(index(m, layer) for m in served), moments))
             of_mosaic.append(tuple(row))
         found.append(tuple(of_mosaic))
@@ -193,8 +192,4 @@ def _overlap(each: VelocityMap, of: Year) -> int:
 
 
 def _distance(each: VelocityMap, of: Year) -> float:
-    return abs(_decimal(each.middle) - of.middle)
-
-
-def _decimal(day: dt.date) -> float:
-    return day.year + (day - dt.date(day.year, 1, 1)).days / DAYS_PER_YEAR
+    return abs(decimal(each.middle) - of.middle)

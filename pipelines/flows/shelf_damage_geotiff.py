@@ -19,8 +19,8 @@ CODES = NDArray[np.uint8]
 
 TILE = 512
 """Side of a tile [pixels]."""
-CACHE_MB = 64
-"""Memory that GDAL may keep tiles in [MB]."""
+CACHE_BYTES = 64 * 2**20
+"""Memory that GDAL may keep tiles in [B]: rasterio hands a number on as bytes, however small."""
 
 
 class CodesFile:
@@ -58,7 +58,7 @@ class CodesFile:
             "blockysize": TILE, "compress": "lzw", "bigtiff": "if_safer",
         }  # fmt: skip
         profile |= {"crs": code, "nodata": nodata}
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
             self._file = rasterio.open(folder / "plain.tif", "w", **profile)
 
     def __enter__(self) -> Self:
@@ -77,7 +77,7 @@ class CodesFile:
         import rasterio
         from rasterio.windows import Window
 
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
             self._file.write(codes, 1, window=Window.from_slices(rows, columns))
         self._digest.update(codes.tobytes())
 
@@ -93,7 +93,7 @@ class CodesFile:
 
         self._file.close()
         made = self._folder / "laid_out.tif"
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
             copy(
                 self._folder / "plain.tif", made, driver="COG", COMPRESS="LZW", PREDICTOR="NO",
                 BLOCKSIZE=TILE, OVERVIEW_RESAMPLING="NEAREST", OVERVIEW_COMPRESS="LZW",

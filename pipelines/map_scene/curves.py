@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import imbie
-from pipelines.flows.mass_budget_series import decimal
+from pipelines.kernels.budget.years import decimal
 from pipelines.report.outputs import Output, ReportError
 from pipelines.tables import Row
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import stored
-from pipelines.flows.mass_budget_series import decimal
+from pipelines.kernels.budget.years import decimal
 from pipelines.kernels.constants import KG_PER_GT
 from pipelines.report.methods import GROUPS, words
 from pipelines.report.pictures import Picture

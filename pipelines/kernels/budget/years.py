@@ -57,6 +57,17 @@ class Year:
         return (self.end - self.start).days / DAYS_PER_YEAR
 
 
+def decimal(day: dt.date) -> float:
+    """Return the beginning of a day as a decimal year: days into its year over that year's length.
+
+    Examples
+    --------
+    >>> decimal(dt.date(2008, 1, 1)), round(decimal(dt.date(2008, 7, 2)), 3)
+    (2008.0, 2008.5)
+    """
+    return day.year + (day - dt.date(day.year, 1, 1)).days / _length(day.year)
+
+
 def _length(year: int) -> int:
     return (dt.date(year + 1, 1, 1) - dt.date(year, 1, 1)).days
 

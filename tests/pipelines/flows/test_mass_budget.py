@@ -202,6 +202,25 @@ def test_layers_of_a_region_s_gate_add_to_all_of_it(run: Made) -> None:
     np.testing.assert_allclose(list(told.values()), 1.0, atol=1e-5)
 
 
+def test_coverage_tells_what_climate_models_and_rates_of_elevation_have(run: Made) -> None:
+    regions = labels(run.group, "region")
+    told = [(row, dict(part.split("=") for part in row.note.split(";")))
+            for row in run.rows("coverage") if row.note.startswith("of=")]  # fmt: skip
+    models = [(row, note) for row, note in told if note["of"] == "surface_mass_balance"]
+    for row, note in models:
+        record = labels(run.group, "record").index(note["record"])
+        lacking = run["record_missing"][record][:, regions.index(row.region)]
+        assert int(note["months"]) == np.isfinite(lacking).sum() > 0
+        assert row.value == pytest.approx(1.0 - np.nanmean(lacking), abs=1e-5)
+    below = {(note["gates"], row.region): row.value for row, note in told if "gates" in note}
+    gates = labels(run.group, "gate_set")
+    want = {(gate, name): 1.0 - run["volume_rate_missing"][g, r]
+            for g, gate in enumerate(gates) for r, name in enumerate(regions)}  # fmt: skip
+
+    assert len(models) == len(labels(run.group, "record")) * len(regions)
+    assert below == pytest.approx(want, abs=1e-5)
+
+
 def test_discharge_and_balance_are_equations_2_and_3_in_every_year_and_row(run: Made) -> None:
     discharge = (
         run.term("ice_flux") + run.term("smb_gate_to_grounding_line")
