@@ -101,7 +101,8 @@ class GravimetryJob:
         the coefficients' own errors say, and their own residuals tell it.
         """
         epoch, mass = self._series(product, observed, gia)
-        model = _time_model(self.method.run["gravimetry"], epoch)
+        middle = float(stokes.decimal_years(np.array(self.ground.period)).mean())
+        model = _time_model(self.method.run["gravimetry"], epoch, middle)
         names = trends.parameter_names(model)
         try:
             fit = trends.fit(mass, trends.design_matrix(epoch, model=model), names=names)
@@ -153,8 +154,8 @@ class GravimetryJob:
         return patterns
 
 
-def _time_model(choices: dict[str, Any], epoch: FLOAT) -> trends.TimeModel:
-    """Return the product's time model about the middle of some months.
+def _time_model(choices: dict[str, Any], epoch: FLOAT, middle: float) -> trends.TimeModel:
+    """Return the product's time model about the middle of the common period (record 0008).
 
     A step between missions is fitted if there are months on both sides of it.
     """
@@ -162,7 +163,6 @@ def _time_model(choices: dict[str, Any], epoch: FLOAT) -> trends.TimeModel:
     terms = tuple(choices["terms"])
     stepped = trends.MISSION_BIAS in terms and len(epoch) > 0 and epoch[0] < change <= epoch[-1]
     kept = terms if stepped else tuple(term for term in terms if term != trends.MISSION_BIAS)
-    middle = float(np.mean(epoch)) if len(epoch) else 0.0
     return trends.TimeModel(middle, kept, change if stepped else None)
 
 

@@ -287,9 +287,9 @@ def anomalies(folder: Path) -> pd.DataFrame:
     return held.pivot(index="period_start", columns="region", values="value")
 
 
-def by_least_squares(epoch: FLOAT, series: FLOAT) -> float:
-    """Return the trend of Sasgen's model, section 2.1, by NumPy."""
-    t = epoch - epoch.mean()
+def by_least_squares(epoch: FLOAT, series: FLOAT, *, at: float) -> float:
+    """Return the trend of Sasgen's model, section 2.1, at a decimal year, by NumPy."""
+    t = epoch - at
     waves = [2.0 * np.pi * t * 365.25 / days for days in (365.25, 161.0, 171.0)]
     columns = [np.ones_like(t), t, 0.5 * t**2]
     columns += [wave(phase) for phase in waves for wave in (np.cos, np.sin)]
@@ -307,10 +307,16 @@ def test_the_trend_of_a_shorter_period_is_that_of_its_months(
     own = anomalies(folder)
     assert solved.sum() == len(own)
     # 15 November is the last day: its own month's middle, the 15th at midnight, is before its end.
-    within = epoch[solved] < 2012.0 + 320.0 / 366.0
+    after = 2012.0 + 320.0 / 366.0
+    within = epoch[solved] < after
+    middle = (2011.0 + 31.0 / 365.0 + after) / 2.0
 
     for row in ("1", "22", "EAIS", "AIS"):
-        expected = by_least_squares(epoch[solved][within], own[row].to_numpy()[within])
+        months = epoch[solved][within], own[row].to_numpy()[within]
+        expected = by_least_squares(*months, at=middle)
+        # With its acceleration the trend of the months' mean is another (record 0008).
+        at_mean = by_least_squares(*months, at=float(months[0].mean()))
+        assert abs(at_mean - expected) > 1e-5
         seen = done.at("mass_rate", "gravimetry", row) - done.at(
             "mass_rate_lost", "gravimetry", row
         )

@@ -27,6 +27,8 @@ from .test_comparison_ground import anomalies
 from .written_out import Ensembles, close
 
 FLOAT = NDArray[np.float64]
+MIDDLE = 2012.0 + 31.0 / 365.0
+"""Of February 2011 to January 2013, as a decimal year."""
 GRID = 96
 """Degree of the Gauss-Legendre grid: a product of degrees 30 and 60 against degree 60 is exact."""
 
@@ -108,7 +110,7 @@ def test_what_gravimetry_does_not_see_is_what_the_mask_and_the_degree_take(
 
 def residual_sigma(epoch: FLOAT, series: FLOAT) -> float:
     """Return the standard deviation of the trend from the series' own residuals, by NumPy."""
-    t = epoch - epoch.mean()
+    t = epoch - MIDDLE
     waves = [2.0 * np.pi * t * 365.25 / days for days in (365.25, 161.0, 171.0)]
     design = np.column_stack([np.ones_like(t), t, 0.5 * t**2,
                               *(f(wave) for wave in waves for f in (np.cos, np.sin))])  # fmt: skip
