@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands import columns
-from pipelines.commands.reporting import GROUPS
+from pipelines.commands.reporting import GROUPS, table_rows
 
 if TYPE_CHECKING:
     from pipelines.lifecycle import Plan
@@ -21,7 +21,7 @@ MOST_CAUSES = 3
 
 def show_comparison(plan: Plan) -> None:
     """Print the rates of groups by every method, what is not closed, and what would explain it."""
-    rows = rows_of(plan.output, "comparison")
+    rows = table_rows(plan.output, "comparison")
     header, cells = by_method(rows)
     click.echo("Mass balance by every method [Gt/yr], with one standard deviation:")
     columns.show(header, cells, numbers=header[1:])
@@ -32,7 +32,7 @@ def show_comparison(plan: Plan) -> None:
     for row in open_pairs:
         click.echo(f"  open    {row.region}: {row.told['between']} {row.value:+.1f} "
                    f"± {row.uncertainty:.1f}")  # fmt: skip
-    _show_causes(rows_of(plan.output, "causes"))
+    _show_causes(table_rows(plan.output, "causes"))
 
 
 def _show_causes(rows: list[Row]) -> None:
@@ -46,15 +46,6 @@ def _show_causes(rows: list[Row]) -> None:
         told = row.told
         click.echo(f"  {told['cause']} of {told['method']}: ln B {row.value:.1f}, "
                    f"{told['amplitude']} plausible errors")  # fmt: skip
-
-
-def rows_of(output: str, table: str) -> list[Row]:
-    """Return the rows of a table of a comparison."""
-    from cluster import object_store
-    from pipelines import tables
-
-    path = object_store.join(output, "tables", f"{table}.csv")
-    return tables.read_rows(object_store.read_bytes(path))
 
 
 def by_method(

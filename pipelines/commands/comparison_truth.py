@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines.commands import columns, comparison_reporting
+from pipelines.commands.reporting import table_rows
 
 COMBINED = "combined"
 
@@ -27,7 +28,7 @@ def compare(true: Mapping[str, float], output: str) -> list[dict[str, Any]]:
     list of dict
         A region, a method, value, uncertainty, truth and z each.
     """
-    rows = comparison_reporting.rows_of(output, "comparison")
+    rows = table_rows(output, "comparison")
     header, lines = comparison_reporting.by_method(rows, tuple(true))
     click.echo("On common ground [Gt/yr]: gravimetry with what it does not see, by altimetry;")
     click.echo("the budget with the snow of the very months, whose weather the truth has not;")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands import columns
+from pipelines.commands.reporting import table_rows
 
 if TYPE_CHECKING:
     from pipelines.lifecycle import Plan
@@ -21,7 +22,7 @@ def show_damage(plan: Plan) -> None:
     from pipelines.tables import summer_name
 
     found: dict[tuple[str, int], dict[str, Row]] = {}
-    for row in _rows(plan, "shelves.csv"):
+    for row in table_rows(plan.output, "shelves"):
         found.setdefault((row.region, int(row.told["summer"])), {})[row.quantity] = row
     cells = [
         (
@@ -39,7 +40,7 @@ def show_damage(plan: Plan) -> None:
         columns.show(header, cells[-MOST_LINES:], numbers=header[2:])
     if len(cells) > MOST_LINES:
         click.echo(f"the last {MOST_LINES} of {len(cells)}; all are in tables/shelves.csv")
-    for row in _rows(plan, "unpublished.csv"):
+    for row in table_rows(plan.output, "unpublished"):
         reason = row.note.partition(";")[2]
         summer = summer_name(int(row.told["summer"]))
         click.echo(f"not published: {row.region} {summer}: {reason}")
@@ -48,7 +49,7 @@ def show_damage(plan: Plan) -> None:
 def show_consistency(plan: Plan) -> None:
     """Print medians over pairs of years of each shelf, with and without advection."""
     found: dict[str, dict[tuple[str, str], Row]] = {}
-    for row in _rows(plan, "consistency.csv"):
+    for row in table_rows(plan.output, "consistency"):
         if "median" in row.told:
             found.setdefault(row.region, {})[row.quantity, row.told.get("advection", "")] = row
     names = ("spearman", "concordance", "rmse")
@@ -64,11 +65,3 @@ def show_consistency(plan: Plan) -> None:
 
 def _value(row: Row | None) -> str:
     return "-" if row is None else f"{row.value:.3f}"
-
-
-def _rows(plan: Plan, name: str) -> list[Row]:
-    from cluster import object_store
-    from pipelines import tables
-
-    path = object_store.join(plan.output, "tables", name)
-    return tables.read_rows(object_store.read_bytes(path))

@@ -10,6 +10,7 @@ import numpy as np
 from pipelines import tables
 from pipelines.commands import columns
 from pipelines.commands.demo_scenes import DemoScenes
+from pipelines.commands.reporting import table_rows
 
 if TYPE_CHECKING:
     from pipelines.tables import Row
@@ -23,11 +24,8 @@ difference in standard deviations. Scenes are days or weeks away from it, and da
 
 def compare(scenes: DemoScenes, output: str) -> list[dict[str, Any]]:
     """Print, and return for scripts, mapped damage of each shelf and summer beside the truth."""
-    from cluster import object_store
-
-    path = object_store.join(output, "tables", "shelves.csv")
     found: dict[tuple[str, int], dict[str, Row]] = {}
-    for row in tables.read_rows(object_store.read_bytes(path)):
+    for row in table_rows(output, "shelves"):
         at = (row.region, int(row.told["summer"]))
         found.setdefault(at, {})[row.quantity] = row
     rows = [_beside(scenes, name, summer, told) for (name, summer), told in found.items()]

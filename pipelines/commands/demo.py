@@ -190,7 +190,7 @@ def _compared(
     if not shown:
         return [], []
     shown = [name for name in shown if name not in reporting.WITHOUT_REGIONS]
-    rows = {name: reporting.region_rows(ran[name].plan.output) for name in shown}
+    rows = {name: reporting.table_rows(ran[name].plan.output, "regions") for name in shown}
     true = world.basin_mass_rates()
     _keep_truth(place, true)
     header, lines = truth.side_by_side(true, rows)

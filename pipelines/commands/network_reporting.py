@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands import columns, comparison_reporting, damage_reporting
+from pipelines.commands.reporting import table_rows
 
 if TYPE_CHECKING:
     from pipelines.lifecycle import Plan
@@ -27,7 +28,7 @@ RESTORED = (
 
 def show_scores(plan: Plan) -> None:
     """Print pooled scores, and a line for each way to fill gaps if some were tried."""
-    rows = [row for row in _rows(plan, "scores.csv") if row.region == "pooled"]
+    rows = [row for row in table_rows(plan.output, "scores") if row.region == "pooled"]
     cells = [
         (row.quantity + _cut(row), f"{row.value:.3f}", _interval(row))
         for name in SCORES
@@ -63,7 +64,7 @@ def _cut(row: Row) -> str:
 def show_restored(plan: Plan) -> None:
     """Print for each scene how much was missing and how sure what was filled is."""
     found: dict[tuple[str, str], dict[str, float]] = {}
-    for row in _rows(plan, "restoration.csv"):
+    for row in table_rows(plan.output, "restoration"):
         found.setdefault((row.region, row.told.get("scene", "")), {})[row.quantity] = row.value
     names = ("gap_fraction", "filled_fraction_of_gaps", "spread_of_filled")
     cells = [
@@ -72,14 +73,6 @@ def show_restored(plan: Plan) -> None:
     ]
     click.echo("Scenes whose gaps were filled; the spread is stated, as one sigma of reflectance:")
     columns.show(("shelf", "scene", *names), cells, numbers=names)
-
-
-def _rows(plan: Plan, name: str) -> list[Row]:
-    from cluster import object_store
-    from pipelines import tables
-
-    path = object_store.join(plan.output, "tables", name)
-    return tables.read_rows(object_store.read_bytes(path))
 
 
 def _interval(row: Row) -> str:

@@ -73,27 +73,25 @@ def _note_lines(outcome: Outcome) -> Iterator[str]:
         yield f"  note    {len(keys) - MOST_NOTES} more, in receipts.jsonl"
 
 
-def region_rows(output: str) -> list[Row]:
-    """Return the rows of ``tables/regions.csv`` below ``output``."""
+def table_rows(output: str, name: str) -> list[Row]:
+    """Return the rows of ``tables/NAME.csv`` below ``output``."""
     from cluster import object_store
     from pipelines import tables
 
-    path = object_store.join(output, "tables", "regions.csv")
+    path = object_store.join(output, "tables", f"{name}.csv")
     return tables.read_rows(object_store.read_bytes(path))
 
 
 def main_rows(plan: Plan) -> list[Row]:
     """Return the rows of the table that people look at first; none if it has no regions."""
-    return [] if plan.product in WITHOUT_REGIONS else region_rows(plan.output)
+    return [] if plan.product in WITHOUT_REGIONS else table_rows(plan.output, "regions")
 
 
 def show_summers(plan: Plan) -> None:
     """Print what the chosen scenes of each shelf and summer show."""
-    from cluster import object_store
     from pipelines import tables
 
-    path = object_store.join(plan.output, "tables", "scenes.csv")
-    rows = tables.read_rows(object_store.read_bytes(path))
+    rows = table_rows(plan.output, "scenes")
     cells = [
         (
             row.region,

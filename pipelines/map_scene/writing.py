@@ -15,15 +15,13 @@ from urllib.parse import urlsplit
 
 from pipelines.map_scene import curves, layering, outlines, palettes
 from pipelines.report import material
+from pipelines.report.folder import MAP
 from pipelines.report.outputs import Output, ReportError
 
 if TYPE_CHECKING:
     from pipelines.map_scene.curves import Curve, Number, Told
     from pipelines.map_scene.outlines import RegionSet
     from pipelines.map_scene.pieces import Extent, Layer
-
-FOLDER = "map"
-"""Where the map is, below the page."""
 
 BUNDLE = ("index.html", "viewer.js", "viewer.css", "icon.svg", "LICENSES.txt")
 """Files of the page that come with the project, made by ``make viewer``."""
@@ -57,7 +55,7 @@ def write(outputs: Sequence[Output], to: str, *, locate: Callable[[Output], str]
     from cluster import object_store
 
     for name, data in files(outputs, locate=locate).items():
-        object_store.write_bytes(object_store.join(to, FOLDER, name), data)
+        object_store.write_bytes(object_store.join(to, MAP, name), data)
 
 
 def files(outputs: Sequence[Output], *, locate: Callable[[Output], str]) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,18 +11,17 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from cluster import media_types
+from cluster.handshake import is_loopback
 from pipelines.page_server import byte_ranges
 from pipelines.page_server.byte_ranges import RangeError
 from pipelines.page_server.file_trees import File, Tree
 from pipelines.page_server.shown import PathError, decoded, is_page, is_shown
+from pipelines.report.folder import MAP
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 logger = logging.getLogger(__name__)
-
-MAP = "map"
-"""First step of the paths of the map, which alone has scripts."""
 
 ICON = ("favicon.ico",)
 """What browsers ask for where a page names no picture of its own."""
@@ -115,7 +113,7 @@ class Site:
         if name is None:
             return False
         reached, _ = request.scope.get("server") or ("", 0)
-        if name == "localhost" or name in self.hosts or is_loopback(name):
+        if name in self.hosts or is_loopback(name):
             return True
         # A socket of all addresses has IPv4 ones in the clothes of IPv6.
         return name == str(reached).removeprefix("::ffff:")
@@ -134,7 +132,7 @@ class Site:
             return RedirectResponse(f"/{MAP}/icon.svg", HTTPStatus.PERMANENT_REDIRECT)
         if not steps[-1]:
             steps = (*steps[:-1], "index.html")
-        in_map = steps[0] == MAP
+        in_map = steps[0] == MAP  # which alone has scripts
         held = self.map_page if in_map else self.report
         file = held.find(steps) if in_map or is_page("/".join(steps)) else None
         if file is None:
@@ -178,20 +176,6 @@ def host_name(header: str) -> str | None:
     if not name or (port and not port.isdecimal()) or any(c in name for c in " /@?#[]\t"):
         return None
     return name
-
-
-def is_loopback(name: str) -> bool:
-    """Tell whether a name is an address of this machine's loopback.
-
-    Examples
-    --------
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("127.0.0.1.evil.example")
-    (True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def sent(request: Request, file: File, *, media_type: str) -> Response:
