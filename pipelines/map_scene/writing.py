@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -177,7 +177,7 @@ def _product(output: Output, url: str) -> dict[str, Any]:
 def numbers(told: Told, sets: Sequence[RegionSet]) -> dict[str, Any]:
     """Return curves and numbers by region, dates that curves share once."""
     names = _Names(sets)
-    regions = {key: _region(names, key) for key in names.known}
+    regions = {key: _region(**told) for key, told in names.known.items()}
     dates: dict[bytes, int] = {}
     times: list[list[float]] = []
     for curve in told.curves:
@@ -185,13 +185,12 @@ def numbers(told: Told, sets: Sequence[RegionSet]) -> dict[str, Any]:
         if packed not in dates:
             dates[packed] = len(times)
             times.append([round(float(t), 4) for t in curve.t])
-        key = names.key(curve.region_set, curve.region)
-        entry = regions.setdefault(key, _region(names, key))
+        entry = _entry(regions, names, curve.region_set, curve.region)
         entry["curves"].append(_curve(curve, dates[packed]))
     for number in told.numbers:
-        key = names.key(number.row.region_set, number.row.region)
-        regions.setdefault(key, _region(names, key))["numbers"].append(_number(number))
-    ordered = {key: regions[key] for key in sorted(regions, key=_order)}
+        entry = _entry(regions, names, number.row.region_set, number.row.region)
+        entry["numbers"].append(_number(number))
+    ordered = dict(sorted(regions.items(), key=lambda item: _order(item[1])))
     return {
         "version": VERSION, "level": curves.LEVEL, "methods": methods(told),
         "times": times, "regions": ordered,
@@ -202,12 +201,15 @@ class _Names:
     """The one id of a region, whatever letters a table writes it in."""
 
     def __init__(self, sets: Sequence[RegionSet]) -> None:
-        self.known: dict[str, dict[str, Any]] = {}
+        self.known: dict[str, dict[str, str]] = {}
         self._keys: dict[tuple[str, str], str] = {}
         for each in sets:
             for row in each.polygons.drop(columns="geometry").itertuples(index=False):
                 key = f"{each.name}/{row.region}"
-                self.known[key] = {"title": str(row.name), "group": str(row.group)}
+                self.known[key] = {
+                    "of": each.name, "region": str(row.region),
+                    "title": str(row.name), "group": str(row.group),
+                }  # fmt: skip
                 for word in (str(row.name), str(row.region)):
                     self._keys[each.name, word.casefold()] = key
 
@@ -216,18 +218,32 @@ class _Names:
         return self._keys.get((region_set, region.casefold()), f"{region_set}/{region}")
 
 
-def _region(names: _Names, key: str) -> dict[str, Any]:
-    region_set, _, region = key.rpartition("/")
-    told = names.known.get(key, {"title": region, "group": ""})
-    return {"set": region_set, "region": region, **told, "curves": [], "numbers": []}
+def _entry(
+    regions: dict[str, dict[str, Any]], names: _Names, region_set: str, region: str
+) -> dict[str, Any]:
+    """Return what is told of a region of a table, begun if nothing is yet."""
+    key = names.key(region_set, region)
+    return regions.setdefault(key, _region(of=region_set, region=region, title=region, group=""))
 
 
-def _order(key: str) -> tuple[str, int, float, str]:
-    """Order regions: totals first, then ids as the numbers that they are, then names."""
-    region_set, _, region = key.rpartition("/")
+def _region(*, of: str, region: str, title: str, group: str) -> dict[str, Any]:
+    return {
+        "set": of, "region": region, "title": title, "group": group, "curves": [], "numbers": [],
+    }  # fmt: skip
+
+
+def _order(told: Mapping[str, Any]) -> tuple[str, int, float, str]:
+    """Order regions: totals first, then ids as the numbers that they are, then names.
+
+    >>> [_order({"set": "basins", "region": name})[1:] for name in ("7", "²", "Ross/Ronne")]
+    [(1, 7.0, ''), (2, 0.0, '²'), (2, 0.0, 'Ross/Ronne')]
+    """
+    region_set, region = told["set"], told["region"]
     if region in FIRST:
         return region_set, 0, FIRST.index(region), ""
-    return (region_set, 1, float(region), "") if region.isdigit() else (region_set, 2, 0.0, region)
+    if region.isdecimal():
+        return region_set, 1, float(region), ""
+    return region_set, 2, 0.0, region
 
 
 def _curve(curve: Curve, times: int) -> dict[str, Any]:

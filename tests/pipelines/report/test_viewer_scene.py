@@ -1,5 +1,6 @@
 """The documents of the map against the tiny products, whose every cell and row is known."""
 
+import datetime as dt
 import json
 import math
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import zarr
 
 from cluster import object_store
-from pipelines import stored
+from pipelines import stored, tables
 from pipelines.figures import canvas
 from pipelines.map_scene import curves, pieces, writing
 from pipelines.map_scene.layering import layers
@@ -211,6 +212,21 @@ def test_numbers_are_the_rows_of_the_tables_to_the_last_digit(page):
     }
     assert [key.rpartition("/")[2] for key in regions] == ["AIS", "1", "2", "alder"]
     assert {each["value"] for each in regions[SHELF]["numbers"]} == {0.2, 0.4}
+
+
+def test_regions_are_named_as_their_tables_name_them_whatever_the_letters():
+    days = dt.date(2012, 1, 1), dt.date(2012, 12, 31)
+    rows = [
+        tables.Row("gravimetry", "mass_rate", "a/b", name, *days, 1.0, 0.1, "Gt yr-1")
+        for name in ("Ross/Ronne", "²", "10", "9")
+    ]
+    told = curves.Told(numbers=[curves.Number("one", "regions", "one", row) for row in rows])
+
+    regions = writing.numbers(told, [])["regions"].values()
+
+    assert [(each["set"], each["region"]) for each in regions] == [
+        ("a/b", name) for name in ("9", "10", "Ross/Ronne", "²")
+    ]
 
 
 def test_curves_have_their_gaps_their_spreads_and_a_mean_of_zero(page):
