@@ -1,4 +1,4 @@
-"""Arrays of a product by name, typed: what a job reads and writes.
+"""Groups and arrays of a product by name, typed: what a job reads and writes.
 
 Opening an array reads no chunk: a damaged one is found when its values are asked for. That fails
 the key that asked, and no other, whether the array is of a product that the run is made from or of
@@ -26,6 +26,17 @@ def array(group: zarr.Group, name: str) -> zarr.Array[zarr.core.metadata.v3.Arra
         msg = f"{name!r} is a group of the product, expected an array"
         raise TypeError(msg)
     return found  # type: ignore[return-value]
+
+
+def group_at(group: zarr.Group, path: str) -> Any:
+    """Return a group below ``group``."""
+    import zarr
+
+    found = group[path]
+    if not isinstance(found, zarr.Group):
+        msg = f"{path!r} is no group of the product"
+        raise TypeError(msg)
+    return found
 
 
 def read(group: zarr.Group, name: str, at: Place = ...) -> NDArray[np.float64]:

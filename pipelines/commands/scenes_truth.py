@@ -70,8 +70,8 @@ def _summer(scenes: DemoScenes, shelf: str, summer: int, group: zarr.Group) -> l
     from pipelines import stored
     from pipelines.flows import scenes_arrays, scenes_candidates
 
-    made = scenes_arrays.group_at(group, f"{shelf}/{summer}")
-    ground = scenes_arrays.group_at(group, shelf)
+    made = stored.group_at(group, f"{shelf}/{summer}")
+    ground = stored.group_at(group, shelf)
     roi = stored.values(ground, "roi") > 0
     x, y = (stored.read(made, name)[:] for name in ("x_screen", "y_screen"))
     candidates = scenes_candidates.read(made)

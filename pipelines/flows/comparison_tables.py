@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import stored
+from pipelines.flows import austral_summers
 from pipelines.flows import comparison_dynamics as dynamics
 from pipelines.flows import comparison_snow as snow
 from pipelines.flows.comparison_arrays import TERMS
@@ -217,7 +218,7 @@ def damage_rows(group: zarr.Group, run: Run, layout: Layout) -> list[Row]:
     rows = []
     behind = {s.shelf.replace(" ", "_"): ",".join(s.behind) for s in layout.shelves}
     for quantity, shelf, summer, value, sigma in dynamics.rows_of(group):
-        days = dt.date(summer, 11, 1), dt.date(summer + 1, 3, 31)
+        days = austral_summers.days_of(summer)
         unit = "1" if quantity == "damage_fraction" else UNIT
         note = f"shelf={shelf};summer={summer};behind={behind[shelf]}"
         rows.append(row(run, quantity, shelf, value, sigma, unit=unit, note=note, days=days))

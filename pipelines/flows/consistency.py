@@ -11,12 +11,18 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from pipelines.flows import consistency_arrays, consistency_inputs, consistency_rifts
+from pipelines.flows import (
+    consistency_arrays,
+    consistency_inputs,
+    consistency_rifts,
+    consistency_stages,
+)
 from pipelines.flows import consistency_results as results
 from pipelines.flows.consistency_arrays import block_counts
 from pipelines.flows.consistency_inputs import ConsistencyFound
-from pipelines.flows.consistency_stages import ChangeJob, DensityJob, PairJob, block_side
+from pipelines.flows.consistency_stages import ChangeJob, DensityJob, PairJob
 from pipelines.flows.consistency_velocity import CELLS_PER_CELL, Choices
+from pipelines.flows.pixel_blocks import block_side
 from pipelines.flows.planning import planned
 from pipelines.lifecycle import MIB, Plan, Stage
 
@@ -56,7 +62,8 @@ def plan(run: Run) -> Plan:
     """
     found = consistency_inputs.resolve(run)
     choices = run.choices
-    side = block_side(max(each.maps[0].chunk for each in found.shelves))
+    chunk = max(each.maps[0].chunk for each in found.shelves)
+    side = block_side(chunk, most=consistency_stages.MOST_BLOCK)
     attributes = results.provenance(run, found)
     return planned(
         run,
@@ -173,8 +180,9 @@ def _changes(run: Run, found: ConsistencyFound, side: int) -> Stage:
 
 def _block_pixels(found: ConsistencyFound) -> int:
     """Return the pixels of the largest block of a map."""
+    most = consistency_stages.MOST_BLOCK
     return max(
-        min(block_side(shelf.maps[0].chunk), max(shelf.grid.ny, shelf.grid.nx)) ** 2
+        min(block_side(shelf.maps[0].chunk, most=most), max(shelf.grid.ny, shelf.grid.nx)) ** 2
         for shelf in found.shelves
     )
 

@@ -6,7 +6,6 @@ of the earlier map only the part is read that the block's ice comes from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from cluster.ledger import KeyFailed
 from pipelines import stored
 from pipelines.flows.consistency_arrays import MEASURES, cell_axes, per_cell
-from pipelines.flows.scenes_arrays import group_at
+from pipelines.flows.pixel_blocks import block_side, blocks
 from pipelines.kernels.damage import advection, densities
 from pipelines.kernels.damage.advection import Departures
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr
@@ -29,14 +29,6 @@ FLOAT = NDArray[np.float64]
 UINT8 = NDArray[np.uint8]
 Window = tuple[slice, ...]
 """Rows and columns of pixels."""
-
-
-def windows(grid: PixelGrid, side: int) -> Iterator[tuple[slice, slice]]:
-    """Yield the blocks of a grid, row by row."""
-    for top in range(0, grid.ny, side):
-        for left in range(0, grid.nx, side):
-            rows = slice(top, min(top + side, grid.ny))
-            yield rows, slice(left, min(left + side, grid.nx))
 
 
 def departures_of(
@@ -134,7 +126,8 @@ def carried_density(
     """
     pixels = per_cell(held.grid, cell_m)
     tallies = []
-    for window in windows(held.grid, max(1, side // pixels) * pixels):
+    shape = (held.grid.ny, held.grid.nx)
+    for window in blocks(shape, block_side(pixels, most=side)):
         around = _cells_around(held.grid, window, cell_m)
         coarse = Departures(*(each[around] for each in nodes))
         labels = carried_labels(held, _refined(coarse, held.grid, window, cell_m=cell_m))

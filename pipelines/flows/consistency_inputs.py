@@ -7,7 +7,6 @@ opened on the workers.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -16,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import stored
-from pipelines.flows import catalogue_inputs, finished_products
+from pipelines.flows import austral_summers, catalogue_inputs, finished_products
 from pipelines.flows.catalogue_inputs import InputError, Source, input_item, source_of
 from pipelines.flows.finished_products import Finished, ProductSource
-from pipelines.flows.scenes_arrays import group_at
+from pipelines.flows.shelf_damage_arrays import scenes_of
 from pipelines.kernels.constants import DAYS_PER_YEAR, SECONDS_PER_DAY
 from pipelines.lifecycle import InputItem
+from pipelines.stored import group_at
 from stac.catalogue import open_catalogue
 from stac.pixel_grids import PixelGrid
 
@@ -223,12 +223,6 @@ def _map(made: zarr.Group, source: ProductSource, shelf: str, summer: int) -> Da
     return DamageMap(shelf, summer, source, grid, chunk, float(np.median(times)), name)
 
 
-def scenes_of(made: zarr.Group) -> list[dict[str, Any]]:
-    """Return the records of the scenes that a map is made of."""
-    found: list[dict[str, Any]] = json.loads(str(made.attrs["nunatak:scenes"]))
-    return found
-
-
 def _require_one_grid(maps: Sequence[DamageMap], cell_m: float) -> None:
     first = maps[0]
     for made in maps[1:]:
@@ -252,10 +246,9 @@ def _require_one_grid(maps: Sequence[DamageMap], cell_m: float) -> None:
 
 
 def _asked(run: Run, summer: int) -> bool:
-    """Return whether a summer, November to March, is asked for and shares a day with the period."""
-    first, last = run.period
+    """Return whether a summer is asked for and meets the period."""
     wanted = not run.choices.summers or summer in run.choices.summers
-    return wanted and dt.date(summer, 11, 1) <= last and first <= dt.date(summer + 1, 3, 31)
+    return wanted and austral_summers.meets(summer, run.period)
 
 
 def _pairs(run: Run, summers: Sequence[int]) -> Iterator[tuple[int, int]]:

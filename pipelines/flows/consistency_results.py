@@ -11,7 +11,7 @@ from pipelines import stored, tables
 from pipelines.flows import consistency_rift_tables, consistency_tables, network_results
 from pipelines.flows.consistency_arrays import MEASURES, pair_path
 from pipelines.flows.consistency_inputs import decimal_year
-from pipelines.flows.scenes_arrays import group_at
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

@@ -20,9 +20,9 @@ from pipelines.flows.consistency_rifts import (
     SPLIT,
 )
 from pipelines.flows.consistency_tables import days, pair_days
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.kernels.damage import fracture_links
 from pipelines.kernels.damage.fracture_links import Links
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

@@ -26,13 +26,13 @@ from pipelines.flows import product_arrays, shelf_damage_fractures
 from pipelines.flows.consistency_arrays import cell_axes, pair_path
 from pipelines.flows.consistency_stages import shelf_of
 from pipelines.flows.product_arrays import Array
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_arrays import UNKNOWN
 from pipelines.flows.shelf_damage_fractures import MOST_FRACTURES
 from pipelines.kernels import geodesy
 from pipelines.kernels.damage import advection, fracture_links
 from pipelines.kernels.damage.advection import Departures
 from pipelines.kernels.damage.fracture_links import Links
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

@@ -21,14 +21,15 @@ from pipelines.flows.consistency_carrying import (
     carried_density,
     carried_labels,
     departures_of,
-    windows,
 )
-from pipelines.flows.consistency_inputs import decimal_year, scenes_of
-from pipelines.flows.scenes_arrays import group_at
+from pipelines.flows.consistency_inputs import decimal_year
+from pipelines.flows.pixel_blocks import block_side, blocks
+from pipelines.flows.shelf_damage_arrays import scenes_of
 from pipelines.kernels.damage import advection, areas, densities, moving_changes
 from pipelines.kernels.damage.advection import AdvectionError, Departures, Scheme
 from pipelines.kernels.damage.agreement import Agreement, PairAgreement, pair_agreement
 from pipelines.kernels.damage.agreement_intervals import Interval, agreement_intervals
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr
@@ -43,15 +44,6 @@ MOST_BLOCK = 1024
 """Rows and columns of a block at most, unless a chunk is larger [pixels]."""
 ONE_SIGMA = math.erf(math.sqrt(0.5))
 """Probability within one standard deviation: intervals of it have that half-width [1]."""
-
-
-def block_side(chunk: int) -> int:
-    """Return the side of a block: whole chunks.
-
-    >>> block_side(512), block_side(4096)
-    (1024, 4096)
-    """
-    return max(1, MOST_BLOCK // chunk) * chunk
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,8 @@ class DensityJob:
         made = group_at(held.source.open(), held.path)
         pixels = per_cell(held.grid, self.cell_m)
         tallies, supplied = [], np.zeros(256)
-        for rows, columns in windows(held.grid, block_side(held.chunk)):
+        side = block_side(held.chunk, most=MOST_BLOCK)
+        for rows, columns in blocks((held.grid.ny, held.grid.nx), side):
             block = stored.values(made, "damage", (rows, columns))
             if "supplier" in made:
                 by = stored.values(made, "supplier", (rows, columns))
@@ -165,7 +158,7 @@ class PairJob:
         """Return the earlier densities on the cells of the later map, NaN off the footprint."""
         cell_m, least = self.velocity.cell_m, self.least_known
         if self.carry == "pixels":
-            side = block_side(first.chunk)
+            side = block_side(first.chunk, most=MOST_BLOCK)
             return carried_density(first, nodes, cell_m=cell_m, least_known=least, side=side)
         origin = Departures(*(each[1:-1, 1:-1] for each in nodes))
         x, y = cell_axes(first.grid, cell_m)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pipelines import stored, tables
 from pipelines.flows.consistency_arrays import ADVECTION, AREAS, MEASURES, pair_path
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.kernels.constants import SECONDS_PER_DAY
 from pipelines.kernels.damage.agreement import Agreement, median_agreement
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

@@ -9,12 +9,18 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from pipelines.flows import network_inputs, restoration_arrays, restoration_inputs
+from pipelines.flows import (
+    network_inputs,
+    restoration_arrays,
+    restoration_inputs,
+    restoration_stages,
+)
 from pipelines.flows import restoration_results as results
 from pipelines.flows.catalogue_inputs import InputError
+from pipelines.flows.pixel_blocks import block_side, reach
 from pipelines.flows.planning import planned
 from pipelines.flows.restoration_inputs import RestorationFound
-from pipelines.flows.restoration_stages import RestoreJob, block_side, reach
+from pipelines.flows.restoration_stages import RestoreJob
 from pipelines.flows.scenes_arrays import BANDS
 from pipelines.lifecycle import MIB, Plan, Stage
 
@@ -53,7 +59,7 @@ def plan(run: Run) -> Plan:
         raise InputError(msg + "2003-05-31")
     network = network_inputs.opened(found.weights, role="restorer", task="restoration")
     _require_bands(found, tuple(network.spec.channels))
-    side = block_side(found.chunk)
+    side = block_side(found.chunk, most=restoration_stages.MOST_BLOCK)
     _require_lattice(run.choices, side)
     stage = stage_of(
         run.choices, found, side, samples=run.choices.samples if network.uses_samples else 0

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import stored
-from pipelines.flows import finished_products, network_inputs, product_arrays, scenes_candidates
+from pipelines.flows import (
+    austral_summers,
+    finished_scenes,
+    network_inputs,
+    product_arrays,
+    scenes_candidates,
+)
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.finished_products import ProductSource
 from pipelines.flows.network_inputs import Weights
-from pipelines.flows.scenes_arrays import GAP_QUANTITIES, group_at
+from pipelines.flows.scenes_arrays import GAP_QUANTITIES
 from pipelines.lifecycle import InputItem
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import pystac
@@ -84,9 +91,8 @@ def resolve(run: Run) -> RestorationFound:
     InputError
         No finished scenes, none of a shelf that is asked for, or scenes stored as bytes.
     """
-    scenes = finished_products.find(run.inputs.scenes, role="scenes", product="scenes")
+    scenes = finished_scenes.find(run.inputs.scenes)
     group = scenes.source.open()
-    _require_reflectance(scenes.run, run.inputs.scenes)
     summers = tuple(_summers(group, run))
     weights = network_inputs.resolve(run.catalogue, (), {"restorer": run.inputs.restorer})
     return RestorationFound(
@@ -98,13 +104,6 @@ def resolve(run: Run) -> RestorationFound:
         sources=(scenes.item, *weights.sources),
         footprint=dict(scenes.item.geometry or {}),
     )
-
-
-def _require_reflectance(made: Any, address: str) -> None:
-    encoding = made["scenes"].get("encoding", "reflectance")
-    if encoding != "reflectance":
-        msg = f"inputs.scenes: {address} holds scenes as {encoding}, expected reflectance: bytes "
-        raise InputError(msg + "saturate snow; run scenes with encoding: reflectance")
 
 
 def _summers(group: zarr.Group, run: Run) -> list[Striped]:
@@ -122,7 +121,7 @@ def _summers(group: zarr.Group, run: Run) -> list[Striped]:
             _require_arrays(made, run.inputs.scenes)
             striped = _striped(made, shelf, int(name))
             wanted = not choices.summers or int(name) in choices.summers
-            if wanted and striped.places and _meets(run, int(name)):
+            if wanted and striped.places and austral_summers.meets(int(name), run.period):
                 found.append(striped)
     return found
 
@@ -132,14 +131,6 @@ def _require_arrays(made: zarr.Group, address: str) -> None:
     if missing:
         msg = f"inputs.scenes: {address} has no {', '.join(missing)} in {made.path}: it was made by"
         raise InputError(msg + " an older nunatak; run scenes again with this one")
-
-
-def _meets(run: Run, summer: int) -> bool:
-    """Return whether a summer, November to March, shares a day with the period of the run."""
-    first, last = run.period
-    return (summer, 11, 1) <= (last.year, last.month, last.day) and (
-        first.year, first.month, first.day
-    ) <= (summer + 1, 3, 31)  # fmt: skip
 
 
 def _striped(made: zarr.Group, shelf: str, summer: int) -> Striped:

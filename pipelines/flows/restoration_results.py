@@ -12,8 +12,8 @@ from cluster.ledger import KeyFailed
 from pipelines import stored, tables
 from pipelines.flows import network_results
 from pipelines.flows.restoration_arrays import NO_SPREAD
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.kernels.imagery import quality_bits, radiometry
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

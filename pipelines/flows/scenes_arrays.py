@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipelines import stored
-from pipelines.flows import product_arrays, scenes_candidates
+from pipelines.flows import austral_summers, product_arrays, scenes_candidates
 from pipelines.flows.product_arrays import Array
 from pipelines.kernels.imagery import quality_bits, radiometry
 from stac.pixel_grids import PixelGrid
@@ -96,7 +96,7 @@ class Summer:
     @property
     def days(self) -> tuple[dt.date, dt.date]:
         """Its first and last day."""
-        return dt.date(self.year, 11, 1), dt.date(self.year + 1, 3, 31)
+        return austral_summers.days_of(self.year)
 
 
 @dataclass(frozen=True)
@@ -277,17 +277,6 @@ def kept_so_far(group: zarr.Group, places: Places, turn: int) -> dict[int, int]:
     chosen = chosen_so_far(group, places, turn)
     # A place may still hold what an earlier run chose for it.
     return {slot: index for slot, index in sorted(chosen.items()) if here[slot] == index + 1}
-
-
-def group_at(group: zarr.Group, path: str) -> Any:
-    """Return a group below ``group``."""
-    import zarr
-
-    found = group[path]
-    if not isinstance(found, zarr.Group):
-        msg = f"{path!r} is no group of the product"
-        raise TypeError(msg)
-    return found
 
 
 def path_of(parts: Sequence[str]) -> str:

@@ -111,8 +111,8 @@ class ChooseJob:
         """Choose; a later round replaces chosen scenes that are not stored."""
         _, shelf, year, last = key.split("/")
         turn = int(last.partition("+")[0].partition("~")[0])
-        made = scenes_arrays.group_at(group, f"{shelf}/{year}")
-        ground = scenes_arrays.group_at(group, shelf)
+        made = stored.group_at(group, f"{shelf}/{year}")
+        ground = stored.group_at(group, shelf)
         judged = judge(made, self.rules)
         standing = standing_places(made, self.places, turn)
         note = ""
@@ -237,11 +237,11 @@ class CloseJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Settle a summer from what is stored."""
         _, shelf, year = key.split("/")
-        made = scenes_arrays.group_at(group, f"{shelf}/{year}")
+        made = stored.group_at(group, f"{shelf}/{year}")
         kept = scenes_arrays.kept_so_far(made, self.places, self.places.rounds)
         selected = np.zeros(self.places.count, dtype=np.uint8)
         candidate = np.zeros(self.places.count, dtype=np.int32)
-        roi = stored.values(scenes_arrays.group_at(group, shelf), "roi") > 0
+        roi = stored.values(stored.group_at(group, shelf), "roi") > 0
         supplier = np.zeros(roi.shape, dtype=np.int16)
         time = np.full(self.places.count, np.nan)
         scenes = scenes_candidates.read(made)

@@ -10,7 +10,6 @@ import shapely
 
 from pipelines import stored
 from pipelines.figures import review_sheet, scene_coverage, scene_mosaic
-from pipelines.flows import scenes_arrays
 from pipelines.flows.scenes_arrays import SCORES, Layout
 from pipelines.flows.scenes_story import Story
 
@@ -33,7 +32,7 @@ def of_summer(
 
 def mosaic(group: zarr.Group, told: Story, found: ScenesFound, layout: Layout) -> bytes:
     """Return what the chosen scenes of a summer show, at the screening's spacing."""
-    made = scenes_arrays.group_at(group, told.summer.path)
+    made = stored.group_at(group, told.summer.path)
     screen, region = layout.screen(told.summer.shelf), found.regions[told.summer.shelf]
     chosen = [told.judged.scenes[i] for i in told.places]
     return scene_mosaic.mosaic(
@@ -68,8 +67,8 @@ def sheet(
     group: zarr.Group, told: Story, found: ScenesFound, layout: Layout, *, reject: int
 ) -> bytes:
     """Return the page on which a person judges the choice of a summer."""
-    made = scenes_arrays.group_at(group, told.summer.path)
-    ground = scenes_arrays.group_at(group, told.summer.shelf)
+    made = stored.group_at(group, told.summer.path)
+    ground = stored.group_at(group, told.summer.shelf)
     screen = layout.screen(told.summer.shelf)
     region = found.regions[told.summer.shelf]
     fast = stored.values(ground, "fast") > 0

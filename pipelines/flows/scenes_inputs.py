@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipelines.flows import catalogue_inputs, scenes_recorded
+from pipelines.flows import austral_summers, catalogue_inputs, scenes_recorded
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.scenes_arrays import Summer
 from pipelines.flows.scenes_candidates import scenes_of
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 OUTLINES = ("ice-shelves", "boundaries", "basins")
 """Kinds of collection whose polygons may stand for shelves."""
-FIRST_MONTH, LAST_MONTH = 11, 3
 MOST_TOLD = 12
 """Shelves that a plan names."""
 BOXES_NOTE = (
@@ -120,20 +119,6 @@ def _granule_item(granule: Granule) -> InputItem:
     return InputItem("landsat", granule.id, hashlib.sha256(text.encode()).hexdigest(), size, href)
 
 
-def summers_of(period: tuple[dt.date, dt.date]) -> tuple[int, ...]:
-    """Return the austral summers that meet a period, by the year of their November.
-
-    >>> summers_of((dt.date(2003, 4, 1), dt.date(2005, 1, 15)))
-    (2003, 2004)
-    """
-    first, last = period
-    return tuple(
-        year
-        for year in range(first.year - 1, last.year + 1)
-        if dt.date(year, FIRST_MONTH, 1) <= last and first <= dt.date(year + 1, LAST_MONTH, 31)
-    )
-
-
 def years_of(run: Run) -> tuple[int, ...]:
     """Return the summers of a run.
 
@@ -142,7 +127,7 @@ def years_of(run: Run) -> tuple[int, ...]:
     InputError
         No summer in the period, or a chosen one outside it.
     """
-    years = summers_of(run.period)
+    years = austral_summers.meeting(run.period)
     if not years:
         msg = f"period: {run.period[0]} to {run.period[1]} meets no summer (November to March)"
         raise InputError(msg)

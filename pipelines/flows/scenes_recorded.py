@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import shapely
 
+from pipelines.flows import austral_summers
 from pipelines.flows.catalogue_inputs import InputError
 from stac import landsat_footprints
 
@@ -87,8 +88,8 @@ def _shorter(asked: Mapping[str, Any], run: Run, years: Sequence[int]) -> str:
     """Return which days of the summers of a run a record lacks; nothing if it has them all."""
     if "period" not in asked:
         return ""
-    first = max(run.period[0], dt.date(years[0], 11, 1))
-    last = min(run.period[1], dt.date(years[-1] + 1, 3, 31))
+    first = max(run.period[0], austral_summers.days_of(years[0])[0])
+    last = min(run.period[1], austral_summers.days_of(years[-1])[1])
     start, end = (dt.date.fromisoformat(day) for day in asked["period"])
     if start <= first and last <= end:
         return ""

@@ -12,7 +12,7 @@ import shapely
 
 from cluster import object_store
 from pipelines import settings, stored, tables
-from pipelines.flows import catalogue_inputs, product_results, scenes_arrays
+from pipelines.flows import catalogue_inputs, product_results
 from pipelines.flows.scenes_arrays import GAP_QUANTITIES, GAP_SOURCES, SCORES, Layout
 from pipelines.flows.scenes_story import Story, story
 from pipelines.lifecycle import Finished
@@ -148,7 +148,7 @@ def stored_scenes(
     group: zarr.Group, told: Story, found: ScenesFound
 ) -> Iterator[scene_items.StoredScene]:
     """Yield the stored scenes of a summer as their items tell them."""
-    made = scenes_arrays.group_at(group, told.summer.path)
+    made = stored.group_at(group, told.summer.path)
     region = found.regions[told.summer.shelf]
     for candidate, place in told.places.items():
         scene = told.judged.scenes[candidate]

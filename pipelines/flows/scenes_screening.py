@@ -61,7 +61,7 @@ class GroundJob:
         shelf = key.partition("/")[2]
         region = self.regions[shelf]
         screen = region.grid.coarser(self.factor)
-        made = scenes_arrays.group_at(group, shelf)
+        made = stored.group_at(group, shelf)
         roi = ice_shelves.mask(region, screen)
         if not roi.any():
             msg = f"{region.name}: its ROI holds no cell of {screen.spacing:g} m; lower screening_m"
@@ -75,7 +75,7 @@ class GroundJob:
             outline = region.extent(year)
             cells = None if outline is None else ice_shelves.mask(region, screen, year)
             if cells is not None:
-                summer = scenes_arrays.group_at(group, f"{shelf}/{year}")
+                summer = stored.group_at(group, f"{shelf}/{year}")
                 stored.write(summer, "shelf", cells.astype(np.uint8))
         return Receipt(key, "done", inputs=(self.velocity.id,) if self.velocity else ())
 
@@ -109,13 +109,13 @@ class ScreenJob:
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Look at one candidate."""
         _, shelf, year, index = key.split("/")
-        made = scenes_arrays.group_at(group, f"{shelf}/{year}")
+        made = stored.group_at(group, f"{shelf}/{year}")
         scene = scenes_candidates.read(made)[int(index)]
         screen = scenes_candidates.grid_of(made).coarser(self.factor)
         with scenes_reading.failing(scene):
             scenes_reading.verify(scene, ("qa_pixel", "mtl"), self.reading.verify)
             seen = screened(scene, screen, self.reading)
-        ground = scenes_arrays.group_at(group, shelf)
+        ground = stored.group_at(group, shelf)
         roi, fast = (stored.values(ground, name) > 0 for name in ("roi", "fast"))
         found = scene_scores.scores(seen.mask, roi, fast, reject=self.reject)
         stored.write(made, "screen_mask", seen.mask, int(index))

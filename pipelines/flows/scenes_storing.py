@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from cluster.ledger import Receipt
 from pipelines import stored
-from pipelines.flows import scenes_arrays, scenes_candidates, scenes_joining, scenes_reading
+from pipelines.flows import pixel_blocks, scenes_candidates, scenes_joining, scenes_reading
 from pipelines.flows.scenes_arrays import Encoding, Places
 from pipelines.flows.scenes_candidates import Scene
 from pipelines.flows.scenes_gaps import Gaps
@@ -64,7 +63,7 @@ class StoreJob:
         """Store one scene; ``stored`` is written last. What an earlier run left here goes."""
         _, shelf, year, place = key.split("/")
         slot = int(place)
-        made = scenes_arrays.group_at(group, f"{shelf}/{year}")
+        made = stored.group_at(group, f"{shelf}/{year}")
         at = (self.places.turn(slot), slot)
         index = int(stored.values(made, "chosen", at)) - 1
         if int(stored.values(made, "held", at)):
@@ -72,7 +71,7 @@ class StoreJob:
         if index < 0:
             return Receipt(key, "done")
         scene, grid = scenes_candidates.read(made)[index], scenes_candidates.grid_of(made)
-        roi = stored.values(scenes_arrays.group_at(group, shelf), "roi") > 0
+        roi = stored.values(stored.group_at(group, shelf), "roi") > 0
         with scenes_reading.failing(scene):
             names = (*self.reading.bands, *OTHERS)
             scenes_reading.verify(scene, names, self.reading.verify)
@@ -85,7 +84,7 @@ class StoreJob:
 
     def _clear(self, made: zarr.Group, slot: int) -> None:
         grid, chunk = scenes_candidates.grid_of(made), stored.array(made, "mask").chunks[-1]
-        for rows, columns in blocks(grid, block_side(chunk, 1)):
+        for rows, columns in pixel_blocks.blocks((grid.ny, grid.nx), block_side(chunk, 1)):
             stored.write(made, "reflectance", np.asarray(0), (slot, ..., rows, columns))
             stored.write(made, "mask", np.asarray(quality_bits.FILL), (slot, rows, columns))
         stored.write(made, "gap_record", np.asarray(np.nan), slot)
@@ -107,7 +106,7 @@ class StoreJob:
         # A block is written while the next one is read: stores answer late, not slowly.
         with ThreadPoolExecutor(1) as writer:
             written: Future[None] | None = None
-            for rows, columns in blocks(grid, block_side(chunk, joined)):
+            for rows, columns in pixel_blocks.blocks((grid.ny, grid.nx), block_side(chunk, joined)):
                 if not _touched(roi, rows, columns, self.factor):
                     continue
                 seen = read_block(scene, grid, rows, columns, self.reading, deep, suns, gaps.drawn)
@@ -131,19 +130,12 @@ def block_side(chunk: int, granules: int) -> int:
     (2048, 1536, 1024, 4096)
     """
     most = math.sqrt(BLOCK_BYTES / block_bytes(1, granules))
-    return max(1, int(most) // chunk) * chunk
+    return pixel_blocks.block_side(chunk, most=int(most))
 
 
 def block_bytes(side: int, granules: int) -> int:
     """Return the memory of a block in which granules are joined [B], as it was measured."""
     return (50 + 75 * granules) * side**2
-
-
-def blocks(grid: PixelGrid, size: int) -> Iterator[tuple[slice, slice]]:
-    """Yield rows and columns of square blocks, the last ones cut."""
-    for top in range(0, grid.ny, size):
-        for left in range(0, grid.nx, size):
-            yield slice(top, min(top + size, grid.ny)), slice(left, min(left + size, grid.nx))
 
 
 def _touched(roi: NDArray[np.bool_], rows: slice, columns: slice, factor: int) -> bool:

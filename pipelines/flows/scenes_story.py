@@ -88,13 +88,13 @@ class Story:
 
 def story(group: zarr.Group, summer: Summer, layout: Layout, rules: Rules) -> Story:
     """Read what became of the candidates of a summer."""
-    made = scenes_arrays.group_at(group, summer.path)
+    made = stored.group_at(group, summer.path)
     places = layout.places
     candidate_of = stored.values(made, "candidate_of")
     kept = {int(c) - 1: slot for slot, c in enumerate(candidate_of) if c > 0}
     chosen = scenes_arrays.chosen_so_far(made, places, places.rounds)
     supplier = stored.values(made, "supplier")
-    roi = stored.values(scenes_arrays.group_at(group, summer.shelf), "roi") > 0
+    roi = stored.values(stored.group_at(group, summer.shelf), "roi") > 0
     added = stored.values(made, "would_add")
     return Story(
         summer=summer,

@@ -18,12 +18,13 @@ from pipelines.flows import (
     shelf_damage_fractures,
     shelf_damage_inputs,
     shelf_damage_release_names,
+    shelf_damage_segmenting,
     shelf_damage_template,
 )
 from pipelines.flows import shelf_damage_results as results
 from pipelines.flows.catalogue_inputs import InputError
+from pipelines.flows.pixel_blocks import block_side
 from pipelines.flows.planning import planned
-from pipelines.flows.restoration_stages import block_side
 from pipelines.flows.scenes_arrays import BANDS
 from pipelines.flows.shelf_damage_arrays import CELL
 from pipelines.flows.shelf_damage_extents import ExtentJob, Shape, digest_of, shelf_of
@@ -66,7 +67,7 @@ def plan(run: Run) -> Plan:
     found = shelf_damage_inputs.resolve(run)
     network = network_inputs.opened(found.weights, role="segmenter", task="segmentation")
     _require_bands(found, tuple(network.spec.channels))
-    side = block_side(found.chunk)
+    side = block_side(found.chunk, most=shelf_damage_segmenting.MOST_BLOCK)
     _require_lattice(run.choices, found.chunk, side)
     _require_parts(run, found)
     _require_names(found)
@@ -211,7 +212,7 @@ def _segment_stage(run: Run, found: DamageFound, side: int, pixels: int, margin:
 
 
 def _fracture_stage(found: DamageFound) -> Stage:
-    side = shelf_damage_fractures.block_side(found.chunk)
+    side = block_side(found.chunk, most=shelf_damage_fractures.BLOCK_SIDE)
     largest = max(summer.grid.ny * summer.grid.nx for summer in found.summers)
     return Stage(
         "fractures", tuple(f"fractures/{each.path}" for each in found.summers),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.flows.product_arrays import Array
-from pipelines.flows.scenes_arrays import group_at
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.prices import Prices
-from pipelines.flows.restoration_stages import block_side
+from pipelines.flows.pixel_blocks import block_side
 from pipelines.flows.shelf_damage import (
     FRACTURE_SECONDS_PER_MPX,
     MERGE_SECONDS_PER_MPX,
     SECONDS_PER_MPX,
 )
+from pipelines.flows.shelf_damage_segmenting import MOST_BLOCK
 from pipelines.lifecycle import GIB
 
 CHUNK = 512
@@ -120,7 +121,9 @@ def estimate(
     (2, 8.4)
     """
     _require(shelf_pixels, summers, scenes_per_summer, slc_off_share)
-    blocks = sum(math.ceil(pixels / block_side(chunk) ** 2) for pixels in shelf_pixels)
+    blocks = sum(
+        math.ceil(pixels / block_side(chunk, most=MOST_BLOCK) ** 2) for pixels in shelf_pixels
+    )
     mapped = sum(shelf_pixels) * summers
     seen = mapped * scenes_per_summer
     maps = len(shelf_pixels) * summers

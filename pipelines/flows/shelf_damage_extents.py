@@ -21,11 +21,11 @@ from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
 from pipelines.flows import scenes_screening, shelf_damage_arrays
 from pipelines.flows.catalogue_inputs import Source
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_arrays import CELL, EXTENT_QUANTITIES, SOURCES, shares
 from pipelines.kernels.damage import extents, sub_regions
 from pipelines.kernels.damage.extents import Extent, ExtentError, Limits
 from pipelines.kernels.damage.sub_regions import SubRegionError
+from pipelines.stored import group_at
 from stac import ice_shelves
 from stac.pixel_grids import PixelGrid
 

@@ -14,9 +14,9 @@ from pipelines.figures.damage_panels import DamageMap
 from pipelines.figures.damage_series import Series
 from pipelines.figures.maps import Outline
 from pipelines.flows import shelf_damage_arrays, shelf_damage_overview
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_overview import Overview
 from pipelines.flows.shelf_damage_release_names import is_published, parts_of
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

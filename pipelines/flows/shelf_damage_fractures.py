@@ -11,7 +11,6 @@ an axis on the map, not of a compass. Lengths and areas are true ones, on the el
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,14 +21,19 @@ from numpy.typing import NDArray
 
 from cluster.ledger import Receipt
 from pipelines import stored
-from pipelines.flows import product_arrays, product_results, shelf_damage_bodies
+from pipelines.flows import (
+    austral_summers,
+    product_arrays,
+    product_results,
+    shelf_damage_bodies,
+)
 from pipelines.flows.product_arrays import Array
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_arrays import UNKNOWN, shares
 from pipelines.flows.shelf_damage_bodies import CELL, MARGIN, Block, Bodies
 from pipelines.kernels import geodesy
 from pipelines.kernels.damage import fracture_lines
 from pipelines.lifecycle import MIB
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr
@@ -90,15 +94,6 @@ def arrays(ny: int, nx: int, chunk: int) -> tuple[Array, ...]:
 def name_quantities(made: zarr.Group) -> None:
     """Write down what the columns of the table are."""
     product_arrays.labels(made, "fracture_quantity", QUANTITIES)
-
-
-def block_side(chunk: int) -> int:
-    """Return the side of a block: whole chunks.
-
-    >>> block_side(512), block_side(96), block_side(4096)
-    (1024, 960, 4096)
-    """
-    return max(1, BLOCK_SIDE // chunk) * chunk
 
 
 def table_of(made: zarr.Group) -> dict[str, FLOAT]:
@@ -342,7 +337,7 @@ def rows(group: zarr.Group, run: Run, shelf: str, summer: int) -> tuple[tables.R
         )
     else:
         told = _numbers(table_of(made), counted, spacing_of(made))
-    days = (dt.date(summer, 11, 1), dt.date(summer + 1, 3, 31))
+    days = austral_summers.days_of(summer)
     return tuple(
         product_results.row(run, name, shelf, float(value), float(sigma), unit=unit, note=note,
                             days=days)

@@ -10,9 +10,9 @@ import numpy as np
 
 from cluster.ledger import Receipt
 from pipelines import stored
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_arrays import SUMS
 from pipelines.flows.shelf_damage_extents import of_summer, source_of
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

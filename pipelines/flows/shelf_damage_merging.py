@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
 from pipelines.flows import shelf_damage_extents
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_arrays import (
     CELL,
     CLEAR,
@@ -46,6 +45,7 @@ from pipelines.flows.shelf_damage_segmenting import FAR
 from pipelines.kernels.damage import areas, correlated_sums, extents, merging, release_names
 from pipelines.kernels.damage.correlated_sums import BlockSum
 from pipelines.kernels.damage.merging import Merged, Merger, SceneTraits, Weighting
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pipelines import stored
 from pipelines.flows import shelf_damage_arrays
-from pipelines.flows.shelf_damage_release import blocks
+from pipelines.flows.pixel_blocks import blocks
+from pipelines.flows.shelf_damage_geotiff import TILE
 from pipelines.kernels.damage import release_names
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def overview(made: zarr.Group, *, most: int = MOST) -> Overview:
     shape = (-(-ny // factor), -(-nx // factor))
     sums = np.zeros((4, *shape))
     supplier, counts = np.zeros(shape, np.uint8), np.zeros(256)
-    for rows, columns in blocks((ny, nx)):
+    for rows, columns in blocks((ny, nx), TILE):
         at = (rows, columns)
         to = tuple(slice(s.start // factor, -(-s.stop // factor)) for s in at)
         codes, source = stored.values(made, "damage", at), stored.values(made, "supplier", at)
@@ -124,7 +125,7 @@ def scene_overview(made: zarr.Group, place: int, factor: int) -> FLOAT:
     """
     ny, nx = (int(n) for n in stored.array(made, "scene_probability").shape[1:])
     mean = np.full((-(-ny // factor), -(-nx // factor)), np.nan)
-    for rows, columns in blocks((ny, nx)):
+    for rows, columns in blocks((ny, nx), TILE):
         held = stored.values(made, "scene_probability", (place, rows, columns))
         known = held != shelf_damage_arrays.UNKNOWN
         total, count = (

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from cluster import object_store
 from pipelines import stored
 from pipelines.flows import product_arrays, shelf_damage_arrays
-from pipelines.flows.scenes_arrays import group_at
+from pipelines.flows.pixel_blocks import blocks
 from pipelines.flows.shelf_damage_geotiff import TILE, CodesFile
 from pipelines.flows.shelf_damage_release_names import (
     ReleaseError,
@@ -37,6 +37,7 @@ from pipelines.flows.shelf_damage_release_names import (
 )
 from pipelines.kernels.damage import release_names
 from pipelines.kernels.damage.release_names import Product
+from pipelines.stored import group_at
 from stac import damage_items
 from stac.damage_items import ReleasedFile, ReleasedSummer
 
@@ -119,13 +120,6 @@ def write(group: zarr.Group, root: str) -> tuple[str, ...]:
     return tuple(written)
 
 
-def blocks(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """Yield rows and columns of the tiles of a map, row by row."""
-    for top in range(0, shape[0], TILE):
-        for left in range(0, shape[1], TILE):
-            yield slice(top, min(top + TILE, shape[0])), slice(left, min(left + TILE, shape[1]))
-
-
 def _summer(
     group: zarr.Group, shelf: str, year: int, root: str
 ) -> Iterator[tuple[ReleasedSummer, list[tuple[str, ...]], list[str]]]:
@@ -175,7 +169,7 @@ def _stream(
 ) -> dict[str, Supplied]:
     """Copy every map block by block, and count what each scene supplies."""
     supplied = {target.part: Supplied() for target in files}
-    for rows, columns in blocks(_shape(made)):
+    for rows, columns in blocks(_shape(made), TILE):
         at = (rows, columns)
         supplier = stored.values(made, "supplier", at)
         maps = {"extent": stored.values(made, "damage", at),

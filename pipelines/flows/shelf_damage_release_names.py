@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import stored
 from pipelines.flows import shelf_damage_arrays
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.kernels.damage import release_names
 from pipelines.kernels.damage.release_names import Product, ReleaseName
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr

@@ -12,8 +12,8 @@ from pipelines.flows import (
     shelf_damage_judging,
     shelf_damage_tables,
 )
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_release_names import is_published
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     from pipelines.flows.shelf_damage_inputs import DamageFound

@@ -15,10 +15,10 @@ from pipelines import stored
 from pipelines.figures import damage_review
 from pipelines.figures.damage_review import ReviewedScene, ReviewedSummer
 from pipelines.flows import shelf_damage_arrays, shelf_damage_overview
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_overview import Overview, days_of
 from pipelines.flows.shelf_damage_release import extent_source
 from pipelines.flows.shelf_damage_release_names import is_published
+from pipelines.stored import group_at
 from pipelines.tables import summer_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from pipelines import stored
 from pipelines.figures import fracture_rose
 from pipelines.flows import shelf_damage_fractures
-from pipelines.flows.scenes_arrays import group_at
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

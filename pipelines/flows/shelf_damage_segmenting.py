@@ -19,9 +19,8 @@ from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
 from pipelines.flows.finished_products import ProductSource
 from pipelines.flows.network_inputs import Weights, opening
+from pipelines.flows.pixel_blocks import Window, reach
 from pipelines.flows.restoration_arrays import FRACTION_STEP, NO_SPREAD
-from pipelines.flows.restoration_stages import Window, reach
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_arrays import (
     CELL,
     CLEAR,
@@ -34,6 +33,7 @@ from pipelines.flows.shelf_damage_arrays import (
 )
 from pipelines.kernels.damage import extents
 from pipelines.kernels.imagery import melt_water, quality_bits, radiometry
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,8 @@ BOOL = NDArray[np.bool_]
 
 HIDDEN = quality_bits.CLOUD | quality_bits.SHADOW | quality_bits.OPINION
 """Bits of the mask that hide ice."""
+MOST_BLOCK = 2048
+"""Rows and columns of a block at most, unless a chunk is larger [pixels]."""
 FAR = 255
 """Stands for a distance from cloud beyond which it no longer matters [pixels]."""
 LEAST_SEEN = 0.5

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import stored
-from pipelines.flows import finished_products, product_arrays, scenes_candidates
+from pipelines.flows import (
+    austral_summers,
+    finished_products,
+    finished_scenes,
+    product_arrays,
+    scenes_candidates,
+)
 from pipelines.flows.catalogue_inputs import InputError
-from pipelines.flows.scenes_arrays import GAP_QUANTITIES, SCORES, group_at
+from pipelines.flows.scenes_arrays import GAP_QUANTITIES, SCORES
 from pipelines.flows.shelf_damage_records import DamageScene, DamageSummer, Stack
+from pipelines.stored import group_at
 from stac import ice_shelves
 from stac.ice_shelves import ShelfRegion
 
@@ -28,8 +35,7 @@ SUN = SCORES.index("sun_elevation")
 
 def stack(run: Run, outlines: dict[str, ShelfRegion]) -> Stack:
     """Return the scenes of a finished product, with those that were restored."""
-    made = finished_products.find(run.inputs.scenes, role="scenes", product="scenes")
-    _require_reflectance(made.run, run.inputs.scenes)
+    made = finished_scenes.find(run.inputs.scenes)
     restored = _restored(run, made)
     group = made.source.open()
     rows = {} if restored is None else _restored_rows(restored.source.open())
@@ -45,13 +51,6 @@ def stack(run: Run, outlines: dict[str, ShelfRegion]) -> Stack:
         region_set=str(made.run.get("regions") or "scenes"),
         images={},
     )
-
-
-def _require_reflectance(made: Mapping[str, Any], address: str) -> None:
-    encoding = made["scenes"].get("encoding", "reflectance")
-    if encoding != "reflectance":
-        msg = f"inputs.scenes: {address} holds scenes as {encoding}, expected reflectance: bytes "
-        raise InputError(msg + "saturate snow; run scenes with encoding: reflectance")
 
 
 def _restored(run: Run, scenes: finished_products.Finished) -> finished_products.Finished | None:
@@ -118,12 +117,9 @@ def _region(outlines: dict[str, ShelfRegion], shelf: str) -> ShelfRegion | None:
 
 
 def _is_wanted(run: Run, summer: int) -> bool:
-    """Return whether a summer, November to March, is asked for and meets the period."""
-    first, last = run.period
-    meets = (summer, 11, 1) <= (last.year, last.month, last.day) and (
-        first.year, first.month, first.day
-    ) <= (summer + 1, 3, 31)  # fmt: skip
-    return meets and (not run.choices.summers or summer in run.choices.summers)
+    """Return whether a summer is asked for and meets the period."""
+    asked = not run.choices.summers or summer in run.choices.summers
+    return asked and austral_summers.meets(summer, run.period)
 
 
 def _stored_scenes(

@@ -26,15 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import stored, tables
-from pipelines.flows import shelf_damage_extents
+from pipelines.flows import austral_summers, shelf_damage_extents
 from pipelines.flows.evaluation_errors import DamageErrors
-from pipelines.flows.scenes_arrays import group_at
 from pipelines.flows.shelf_damage_arrays import KINDS, SCENE_SUMS, SUMS, region_of, scenes_of
 from pipelines.flows.shelf_damage_extents import dropped
 from pipelines.flows.shelf_damage_judging import covered, unpublished
 from pipelines.flows.shelf_damage_merging import STRIPE_M, unpacked
 from pipelines.kernels.damage import area_factors, areas, correlated_sums
 from pipelines.kernels.damage.areas import DamageSums
+from pipelines.stored import group_at
 
 if TYPE_CHECKING:
     import zarr
@@ -173,7 +173,7 @@ def days_of(made: zarr.Group, summer: DamageSummer, run: Run) -> tuple[dt.date, 
         if scene["label"] not in without
     ]
     if not days:
-        return dt.date(summer.summer, 11, 1), dt.date(summer.summer + 1, 3, 31)
+        return austral_summers.days_of(summer.summer)
     return min(days), max(days)
 
 

@@ -118,8 +118,8 @@ def largest(group: zarr.Group, rows: Sequence[Row]) -> list[str]:
 def _map(of: Material, group: zarr.Group, shelf: str, named: str) -> Picture | None:
     from pipelines.figures import canvas
     from pipelines.flows import shelf_damage_arrays, shelf_damage_figures, shelf_damage_overview
-    from pipelines.flows.scenes_arrays import group_at
     from pipelines.flows.shelf_damage_release_names import is_published
+    from pipelines.stored import group_at
 
     years = [year for year in shelf_damage_arrays.summers(group, shelf)
              if is_published(group_at(group, f"{shelf}/{year}"))]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 import zarr
 from scipy.spatial import cKDTree
 
-from pipelines.flows import restoration_stages, shelf_damage_segmenting
+from pipelines.flows import shelf_damage_segmenting
 from pipelines.flows.shelf_damage_arrays import shares
 from pipelines.flows.shelf_damage_segmenting import SceneWindow, flags_of, ice_share
 from pipelines.kernels.imagery import quality_bits
@@ -56,7 +56,7 @@ def whole(bay: Bay, tmp_path_factory: pytest.TempPathFactory) -> zarr.Group:
 
 def cut(bay: Bay, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> zarr.Group:
     """Return the first scene in nine blocks."""
-    monkeypatch.setattr(restoration_stages, "MOST_BLOCK", 64)
+    monkeypatch.setattr(shelf_damage_segmenting, "MOST_BLOCK", 64)
     plan = bay.plan(folder, **changes)
     assert len(keys_of(plan)) == 9
     return shelf_world.segmented(plan, keys_of(plan))[PATH]
