@@ -34,7 +34,7 @@ class EvaluationInputs:
 class EvaluationChoices:
     """How a network is tried; every default is written into ``run.yaml``.
 
-    Restorations are tried on 256 × 256 pixels of each tile, see `flows.restoration_trials`.
+    Restorations are tried on 256 × 256 pixels of each tile, see `flows.gap_trials`.
     """
 
     regions_of: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ RESTORE_SECONDS = 170.0
 NETWORK_BYTES = 1500 * MIB
 """A process of torch with a network and its tiles at work [B]."""
 TRIED_PX = 256
-"""Side of the part of a tile that restorations are tried on, see `restoration_trials` [pixels]."""
+"""Side of the part of a tile that restorations are tried on, see `gap_trials` [pixels]."""
 PIXEL_BYTES = 120
 """Memory of a tile for each of its pixels while it is tried [B]."""
 
@@ -139,7 +139,7 @@ def arrays_of(
     segmented = tile_scores.arrays(count)
     if "restorer" not in found.weights:
         return segmented
-    from pipelines.flows import restoration_trials as trials
+    from pipelines.flows import gap_trials as trials
 
     network = network_inputs.opened(found.weights["restorer"], role="restorer", task="restoration")
     names = [name for name, _ in methods_of(network, choices)]

@@ -102,7 +102,7 @@ def reliability(finished: Finished, run: Run, tallies: Sequence[TileTally]) -> l
 
 def restoration_rows(group: zarr.Group, run: Run, tiles: Sequence[TileSource]) -> list[tables.Row]:
     """Return scores of every way to fill gaps: of each region, and of all tiles together."""
-    from pipelines.flows import restoration_tables
+    from pipelines.flows import gap_trial_tables
 
     marks = "trial_"
     stored_names = [name for name in group.array_keys() if name.startswith(marks)]
@@ -114,21 +114,19 @@ def restoration_rows(group: zarr.Group, run: Run, tiles: Sequence[TileSource]) -
         )
         for region in (*regions, "pooled"):
             chosen = [n for n, t in enumerate(tiles) if region in {t.region, "pooled"}]
-            scores = restoration_tables.scores_of(
-                group, method, seed=run.choices.seed, tiles=chosen
-            )
-            rows += restoration_tables.rows(run, method, scores, region=region)
+            scores = gap_trial_tables.scores_of(group, method, seed=run.choices.seed, tiles=chosen)
+            rows += gap_trial_tables.rows(run, method, scores, region=region)
     return rows
 
 
 def uncertainty(group: zarr.Group, run: Run, found: Found) -> Told:
     """Return the factor of uncertainty of the chain that the restorer uses."""
-    from pipelines.flows import evaluation_uncertainty, restoration_tables, restoration_trials
+    from pipelines.flows import evaluation_uncertainty, gap_trial_tables, gap_trials
 
     network = network_inputs.opened(found.weights["restorer"], role="restorer", task="restoration")
-    chains = restoration_trials.candidates(network)
+    chains = gap_trials.candidates(network)
     scores = {
-        name: restoration_tables.scores_of(group, name, seed=run.choices.seed)
+        name: gap_trial_tables.scores_of(group, name, seed=run.choices.seed)
         for name, _, _ in chains
     }
     method = evaluation_uncertainty.chosen(chains, network.spec.chain, scores)

@@ -163,7 +163,7 @@ class RestoreOpened:
 
     def __call__(self, key: str, group: zarr.Group) -> Receipt:
         """Try every method on a tile."""
-        from pipelines.flows import restoration_trials as trials
+        from pipelines.flows import gap_trials as trials
         from pipelines.nets.perceptual_distance import PerceptualDistanceError
 
         number = int(key.rpartition("/")[2])
@@ -187,7 +187,7 @@ class RestoreOpened:
 
     def _second_scene(self, source: TileSource, drawn: Any) -> list[Any]:
         """Return the fill from another date of the tile's pixels, if the run has one."""
-        from pipelines.flows import restoration_trials as trials
+        from pipelines.flows import gap_trials as trials
 
         other = another_date(source, self._job.tiles)
         if trials.SECOND_SCENE not in self._job.choices.baselines or other is None:
@@ -206,7 +206,7 @@ class RestoreOpened:
 
 def methods_of(network: Any, choices: EvaluationChoices, *, device: str = "cpu") -> Any:
     """Return the ways to restore that a run compares, by name."""
-    from pipelines.flows import restoration_trials as trials
+    from pipelines.flows import gap_trials as trials
 
     how: Mapping[str, Any] = {
         "baselines": choices.baselines, "patch": choices.patch, "samples": choices.samples,

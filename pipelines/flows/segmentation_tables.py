@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import tables
+from pipelines.flows.gap_trial_tables import told_interval
 from pipelines.flows.network_results import OTHER_FOLDS, score_row
-from pipelines.flows.restoration_tables import told_interval
 from pipelines.nets import segmentation_scores
 from pipelines.nets.segmentation_scores import ScoreTable, TileTally
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipelines.flows import restoration_trials
+from pipelines.flows import gap_trials
 from pipelines.flows.training_rounds import SEGMENTER, TEXTURE, Round
 from pipelines.nets import (
     augmentation,
@@ -38,7 +38,7 @@ REFUSALS = (
     torch.OutOfMemoryError,
     SegmentationTaskError,
     augmentation.AugmentationError,
-    *restoration_trials.REFUSALS,
+    *gap_trials.REFUSALS,
 )
 """What networks say of tiles, and of losses, that they cannot use: the key fails, not the run."""
 

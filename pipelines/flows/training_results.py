@@ -36,7 +36,7 @@ def provenance(run: Run, found: Found) -> dict[str, Any]:
 
 def trial_arrays(run: Run, tiles: int) -> tuple[Array, ...]:
     """Return the arrays of a restorer's trials: sums of every stage, and pixels of each bin."""
-    from pipelines.flows import restoration_trials as trials
+    from pipelines.flows import gap_trials as trials
     from pipelines.flows import training_networks
 
     network: Any = training_networks.built(run.choices)
@@ -171,18 +171,18 @@ def segmentation_rows(group: zarr.Group, run: Run, layout: Layout) -> Iterator[t
 
 
 def _restoration(group: zarr.Group, run: Run) -> Judged:
-    from pipelines.flows import restoration_tables, training_networks
-    from pipelines.flows import restoration_trials as trials
+    from pipelines.flows import gap_trial_tables, training_networks
+    from pipelines.flows import gap_trials as trials
 
     network: Any = training_networks.built(run.choices)
     chains = trials.candidates(network)
     methods = [name for name, _ in trials.fills(network, baselines=("biharmonic",))]
     scores = {
-        name: restoration_tables.scores_of(group, name, seed=run.choices.seed) for name in methods
+        name: gap_trial_tables.scores_of(group, name, seed=run.choices.seed) for name in methods
     }
     if not scores[chains[0][0]].gaps:
         return _unproved(run, NONE_SCORED)
-    decided = restoration_tables.decided(chains, scores)
-    rows = [row for name in methods for row in restoration_tables.rows(run, name, scores[name])]
-    chosen = restoration_tables.short(scores[decided.name])
+    decided = gap_trial_tables.decided(chains, scores)
+    rows = [row for name in methods for row in gap_trial_tables.rows(run, name, scores[name])]
+    chosen = gap_trial_tables.short(scores[decided.name])
     return rows, chosen, decided.sentence, (decided.chain, decided.sampler)

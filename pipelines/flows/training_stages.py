@@ -215,7 +215,7 @@ class ScoreOpened:
         tile_scores.write(group, number, probability, tile.label, threshold=THRESHOLD)
 
     def _restore(self, group: zarr.Group, number: int, tile: Tile, network: Any) -> None:
-        from pipelines.flows import restoration_trials as trials
+        from pipelines.flows import gap_trials as trials
 
         sums = trials.of_stages(
             network, tile, seed=self._job.choices.seed, device=self._device,

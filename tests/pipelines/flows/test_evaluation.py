@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from pipelines import settings, tables
 from pipelines.cli import main
 from pipelines.flows import evaluation_stages, evaluation_uncertainty, segmenting
-from pipelines.flows import restoration_trials as trials
+from pipelines.flows import gap_trials as trials
 from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.gap_fill_baselines import FILLS
 from pipelines.flows.network_inputs import TileSource, another_date

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipelines import tables
-from pipelines.flows import restoration_trials as trials
+from pipelines.flows import gap_trials as trials
 from pipelines.flows import training, training_stages
 from pipelines.flows import training_networks as networks
 from pipelines.flows.catalogue_inputs import InputError
