@@ -2,7 +2,7 @@
 
 A flow says what its stages are and how a finished product is told (tables, figures, catalogue
 item); :mod:`pipelines.execution` does the rest, the same for every product. Flows import this
-module and never each other.
+module; which of them may know another's arrays and records is in ``docs/architecture.md``.
 """
 
 from __future__ import annotations
