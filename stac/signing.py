@@ -80,7 +80,8 @@ class Signer:
         host = (parts.hostname or "").lower()
         if parts.scheme != "https" or not host.endswith(BLOB_HOST):
             return href
-        account, container = host.removesuffix(BLOB_HOST), parts.path.split("/")[1]
+        account = host.removesuffix(BLOB_HOST)
+        container = parts.path.removeprefix("/").partition("/")[0]
         if not _CONTAINER.fullmatch(container) or not _CONTAINER.fullmatch(account):
             return href
         token = self._token(account, container)

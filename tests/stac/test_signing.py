@@ -23,6 +23,9 @@ OTHERS = [
     "https://blob.core.windows.net.example.org/landsat-c2/a.TIF",
     "https://evil/landsateuwest.blob.core.windows.net/a.TIF",
     "https://landsateuwest.blob.core.windows.net/..%2F/a.TIF",
+    "https://landsateuwest.blob.core.windows.net",
+    "https://landsateuwest.blob.core.windows.net?sv=1",
+    "https://landsateuwest.blob.core.windows.net/",
 ]
 
 
