@@ -5,28 +5,53 @@ width touches, some answer a CQL2 filter that they do not know with nothing, and
 that they should know. So such boxes are sent as polygons, lines and points, a filter only to a
 server that declares FILTER and as CQL2 JSON, which every one of those takes in a POST; where it
 fails, the question is asked again without it. Every item that comes back is tested here again.
+
+A server is a stranger: what its answers link to is asked of itself only, whatever its redirections
+say, and its items name files of this machine only if it answers on this machine itself.
 """
 
-import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 import pystac
 from pystac_client import Client
 from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 
-from stac.locations import CONNECT_SECONDS, READ_SECONDS, CatalogueError, UnreachableError
-from stac.queries import Query, plane_box
+from stac.confinement import is_near, remote
+from stac.documents import (
+    LARGEST,
+    UNREADABLE,
+    MalformedError,
+    hrefs,
+    parsed,
+    pass_over,
+    read_item,
+    require_item,
+    shown,
+    sort_key,
+    unknown_collection,
+)
+from stac.locations import (
+    CHUNK,
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    CatalogueError,
+    EscapeError,
+    UnreachableError,
+)
+from stac.queries import Query, QueryError, plane_box
 from stac.retrying import bounded_retry
-from stac.static_catalogue import sort_key, unknown_collection
 
 PAGE = 200
 # What servers answer to a filter that they cannot read or evaluate.
@@ -72,7 +97,7 @@ class ApiCatalogue:
         names = self._checked(collection)
         with asking(self.url):
             found = self._found(query, self._parameters(query, names, limit), limit)
-        return iter(sorted(map(_absolute, found), key=sort_key))
+        return iter(sorted(found, key=sort_key))
 
     def _checked(self, collection: str | Sequence[str] | None) -> list[str] | None:
         if collection is None:
@@ -118,13 +143,113 @@ class ApiCatalogue:
     def _answers(
         self, query: Query, parameters: dict[str, Any], limit: int | None
     ) -> list[pystac.Item]:
-        items = self.client.search(**parameters).items()
-        fitting = (item for item in items if query.matches(item.to_dict(transform_hrefs=False)))
-        return list(islice(fitting, limit))
+        told = self.client.search(**parameters).items_as_dicts()
+        return list(islice(self._fitting(query, told), limit))
+
+    def _fitting(self, query: Query, told: Iterable[Any]) -> Iterator[pystac.Item]:
+        """Make items of documents; one that is no STAC item is passed over with a warning."""
+        for document in told:
+            name = document.get("id") if isinstance(document, dict) else document
+            where = f"item {shown(name)} of {self.url}"
+            try:
+                require_item(document, where)
+                if query.matches(document):
+                    yield self._absolute(read_item(document, None, called=where))
+            except MalformedError as error:
+                pass_over(error)
+
+    def _absolute(self, item: pystac.Item) -> pystac.Item:
+        item.set_root(self.client)
+        for name, asset in item.assets.items():
+            try:
+                href = asset.get_absolute_href() or asset.href
+            except ValueError as error:
+                msg = f"item {shown(item.id)} of {self.url} is no STAC item (asset {name}: {error})"
+                raise MalformedError(msg) from error
+            asset.href = href if is_near(self.url) else remote(href, root=self.url)
+        return item
+
+
+class OneServer(HTTPAdapter):
+    """Sends requests to one server, whoever asks for another; its answers are bounded.
+
+    This is where connections are made, so what a redirection names is seen here too. A server on
+    this machine may name any other on it.
+    """
+
+    # What is kept of an adapter that travels between processes.
+    __attrs__ = [*HTTPAdapter.__attrs__, "_url"]  # noqa: RUF012 the parent's form
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        super().__init__(max_retries=bounded_retry())
+
+    def send(self, request: PreparedRequest, *more: Any, **options: Any) -> Response:
+        """Send a request, and read its answer up to `LARGEST`."""
+        require_same_server(str(request.url), self._url)
+        response = super().send(request, *more, **options)
+        data = bytearray()
+        for chunk in response.iter_content(CHUNK):
+            data += chunk
+            if len(data) > LARGEST:
+                response.close()
+                msg = (
+                    f"{self._url} answers with more than {LARGEST:,} bytes, the most that a page "
+                    "may have; is it a STAC API?"
+                )
+                raise CatalogueError(msg)
+        response._content = bytes(data)  # noqa: SLF001 where the answer is looked for
+        return response
+
+
+def require_same_server(href: str, url: str) -> None:
+    """Refuse a link, or a redirection, of the API at `url` that leads to another server.
+
+    Raises
+    ------
+    EscapeError
+        If scheme, host and port are not the same, nor both servers on this machine.
+    """
+    there = origin(href)
+    if there[0] in {"http", "https"} and (there == origin(url) or (is_near(url) and is_near(href))):
+        return
+    msg = (
+        f"the API at {url} links to {href[:200]!r}, which is outside it; its pages, collections "
+        "and redirections must stay with its scheme, host and port: if you trust the other server, "
+        "open the catalogue at the address that it has there"
+    )
+    raise EscapeError(msg)
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of an address; empty if it has none.
+
+    >>> origin("HTTPS://A.org/stac") == origin("https://a.org:443/other")
+    True
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", "", None
+    return parts.scheme, parts.hostname or "", port
 
 
 class PatientRequests(StacApiIO):
     """Asks again for a page that came in part, or that failed once; throttling is the session's."""
+
+    def __init__(self, url: str) -> None:
+        # Requests takes (connect, read) seconds; the client passes on what it is given.
+        seconds: Any = (CONNECT_SECONDS, READ_SECONDS)
+        super().__init__(timeout=seconds)
+        self._url = url
+        self.session.mount("http://", OneServer(url))
+        self.session.mount("https://", OneServer(url))
+
+    def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
+        """Return what a link names: of this server only, where the parent opens files as well."""
+        require_same_server(str(getattr(source, "href", source)), self._url)
+        return super().read_text(source, *args, **kwargs)
 
     def request(
         self,
@@ -133,18 +258,30 @@ class PatientRequests(StacApiIO):
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """Return the answer of the server, whole."""
+        """Return the answer of the server, whole, and of the shape of a document or a page."""
         for seconds in STUMBLES_S:
             try:
-                text = super().request(href, method, headers, parameters)
-                json.loads(text)
-            except (APIError, json.JSONDecodeError) as error:
+                return self._page(href, method, headers, parameters)
+            except (APIError, ValueError) as error:
                 if not _may_pass(error):
                     raise
                 time.sleep(seconds)
-            else:
-                return text
-        return super().request(href, method, headers, parameters)
+        return self._page(href, method, headers, parameters)
+
+    def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return what JSON holds, read as files are; the parent takes what is installed."""
+        document: dict[str, Any] = parsed(txt)
+        return document
+
+    def _page(self, href: str, *question: Any) -> str:
+        try:
+            text = super().request(href, *question)
+        except APIError as error:
+            if isinstance(error.__context__, CatalogueError):
+                raise error.__context__ from None
+            raise
+        _require_page(parsed(text), href)
+        return text
 
 
 def _may_pass(error: Exception) -> bool:
@@ -154,13 +291,24 @@ def _may_pass(error: Exception) -> bool:
     return True
 
 
+def _require_page(document: object, href: str) -> None:
+    """Check the shape of what a server answers: a document, or a page of some."""
+    if not isinstance(document, dict):
+        msg = (
+            f"{href} answers with {type(document).__name__}, expected an object; is it a STAC API?"
+        )
+        raise MalformedError(msg)
+    for name in ("features", "collections", "conformsTo"):
+        if not isinstance(document.get(name) or [], list):
+            msg = f"{href}: its {name} are {type(document[name]).__name__}, expected a list"
+            raise MalformedError(msg)
+    hrefs(document, "next", href)
+
+
 def connect(url: str) -> ApiCatalogue:
     """Open a STAC API; a server that does not answer is given up within seconds."""
-    # Requests takes (connect, read) seconds; the client passes on what it is given.
-    seconds: Any = (CONNECT_SECONDS, READ_SECONDS)
-    io = PatientRequests(max_retries=bounded_retry(), timeout=seconds)
     with asking(url):
-        client = Client.open(url, stac_io=io)
+        client = Client.open(url, stac_io=PatientRequests(url))
         _declare(client)
     return ApiCatalogue(url, client)
 
@@ -178,7 +326,12 @@ def asking(url: str) -> Iterator[None]:
             raise CatalogueError(msg) from error
         msg = f"no STAC API answers at {url}: {reason}; check the address and the network"
         raise UnreachableError(msg) from error
-    except (ClientTypeError, pystac.STACError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (CatalogueError, QueryError):
+        raise
+    except (ClientTypeError, *UNREADABLE) as error:
+        # pystac puts its own word around what the reading of a link raised.
+        if isinstance(error.__context__, CatalogueError):
+            raise error.__context__ from None
         msg = (
             f"{url} answers with something that is no STAC ({error!r}); give the root of a STAC API"
         )
@@ -196,9 +349,3 @@ def _declare(client: Client) -> None:
 def _status(error: APIError) -> int | None:
     """Return the HTTP status of an answer; None where there was no answer."""
     return getattr(error, "status_code", None)
-
-
-def _absolute(item: pystac.Item) -> pystac.Item:
-    for asset in item.assets.values():
-        asset.href = asset.get_absolute_href() or asset.href
-    return item

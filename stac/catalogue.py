@@ -1,12 +1,12 @@
 """One way to ask what data exist, whether files or a STAC API answer."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import pystac
 
 from stac import api_catalogue
+from stac.documents import LARGEST, parsed, read_json
 from stac.locations import (
     CatalogueError,
     EscapeError,
@@ -16,7 +16,7 @@ from stac.locations import (
     read_bytes,
 )
 from stac.queries import QueryError
-from stac.static_catalogue import StaticCatalogue, read_json
+from stac.static_catalogue import StaticCatalogue
 
 __all__ = [
     "Catalogue",
@@ -81,7 +81,7 @@ def _is_api(address: str) -> bool:
     if not address.startswith(("http://", "https://")):
         return False
     try:
-        document = json.loads(read_bytes(address))
-    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        document = parsed(read_bytes(address, confined=True, largest=LARGEST))
+    except (FileNotFoundError, ValueError):
         return False
     return isinstance(document, dict) and "conformsTo" in document

@@ -10,9 +10,10 @@ from typing import Any
 
 import pystac
 
+from stac.confinement import remote
+from stac.documents import read_item, read_json, sort_key, unknown_collection
 from stac.locations import CatalogueError, filesystem, is_local, join, normalise, reaching
 from stac.queries import Query
-from stac.static_catalogue import read_item, read_json, sort_key, unknown_collection
 
 ENDING = "_stac.json"
 OTHER_PRODUCTS = ("_ST_stac.json",)
@@ -59,7 +60,7 @@ class DocumentCatalogue:
             if name not in known:
                 raise unknown_collection(name, known, self.url)
         found = [
-            _absolute(read_item(dict(item), url))
+            _absolute(read_item(dict(item), url), url)
             for url, item in self.documents
             if (names is None or item.get("collection") in names) and query.matches(item)
         ]
@@ -103,7 +104,9 @@ def _files(address: str) -> list[str]:
     return [join(address, name.removeprefix(path).lstrip("/")) for name in chosen]
 
 
-def _absolute(item: pystac.Item) -> pystac.Item:
+def _absolute(item: pystac.Item, url: str) -> pystac.Item:
+    """Make addresses whole; a document that lies elsewhere names no file of this machine."""
     for asset in item.assets.values():
-        asset.href = asset.get_absolute_href() or asset.href
+        href = asset.get_absolute_href() or asset.href
+        asset.href = href if is_local(url) else remote(href, root=url)
     return item

@@ -21,6 +21,7 @@ from shapely.geometry import shape
 
 from stac import landsat_footprints, landsat_services
 from stac.catalogue import Catalogue
+from stac.confinement import is_near
 from stac.landsat_items import (
     Granule,
     LandsatItemError,
@@ -208,7 +209,7 @@ def search(
         period=question.period,
         cql2=None if service == OURS else question.cql2,
     )
-    near = landsat_services.is_near(catalogue.url)
+    near = is_near(catalogue.url)
     return choose(items, question, level=level, service=service, local_files=near)
 
 

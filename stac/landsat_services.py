@@ -11,7 +11,6 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 USGS_MIRROR = ("https://landsatlook.usgs.gov/data/", "s3://usgs-landsat/")
 """The same objects behind a login and in the requester-pays bucket."""
@@ -124,18 +123,6 @@ def named(name: str) -> Service:
     hint = f"did you mean {near[0]!r}? " if near else ""
     msg = f"no service {name!r} is known; {hint}there are: {', '.join(SERVICES)}"
     raise ServiceError(msg)
-
-
-def is_near(url: str) -> bool:
-    """Tell whether a catalogue lies, or answers, on this machine, so that it may name its files.
-
-    >>> is_near("/data/catalogue"), is_near("http://127.0.0.1:8080"), is_near("https://a.org/stac")
-    (True, True, False)
-    """
-    if "://" not in url:
-        return True
-    parts = urlsplit(url)
-    return parts.scheme == "file" or parts.hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def collections_of(service: Service, level: int | None = None) -> tuple[str, ...] | None:

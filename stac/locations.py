@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -29,6 +30,8 @@ CONDITIONAL_TRIES = 40
 REQUESTER_PAYS = "usgs-landsat"
 """Bucket whose readers pay for what they read."""
 READING = frozenset({"read", "list", "open"})
+CHUNK = 2**20
+"""Bytes read at once of what may be larger than it should be."""
 LOST_RACE = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 
 
@@ -204,11 +207,50 @@ def reaching(url: str, *, to: str) -> Iterator[None]:
         raise UnreachableError(msg) from error
 
 
-def read_bytes(url: str, *, confined: bool = False) -> bytes:
-    """Read a whole file or object; `confined` as of :func:`filesystem`."""
+def read_bytes(url: str, *, confined: bool = False, largest: int | None = None) -> bytes:
+    """Read a whole file or object; `confined` as of :func:`filesystem`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    CatalogueError
+        If it is larger than `largest` bytes, of which little more is read, or cannot be read.
+    """
     fs, path = filesystem(url, confined=confined)
     with reaching(url, to="read"):
-        return bytes(fs.cat_file(path))
+        data = bytes(fs.cat_file(path)) if largest is None else _first_bytes(fs, url, path, largest)
+    if largest is not None and len(data) > largest:
+        msg = (
+            f"{url} is larger than {largest:,} bytes, the most that such a document may have; "
+            "is it one? split its collection, or open the catalogue that you meant"
+        )
+        raise CatalogueError(msg)
+    return data
+
+
+def _first_bytes(fs: Any, url: str, path: str, largest: int) -> bytes:
+    """Return a file or object whole, or more than `largest` bytes of it."""
+    if url.startswith(("s3://", "s3a://")):
+        return _first_range(fs, path, largest)
+    # Without size and block size an HTTP file asks for its head first, and for ranges after.
+    more = {"block_size": 0, "size": 1} if url.startswith(("http://", "https://")) else {}
+    data = bytearray()
+    with fs.open(path, "rb", **more) as file:
+        while len(data) <= largest and (chunk := file.read(CHUNK)):
+            data += chunk
+    return bytes(data)
+
+
+def _first_range(fs: Any, path: str, largest: int) -> bytes:
+    try:
+        return bytes(fs.cat_file(path, start=0, end=largest + 1))
+    except OSError as error:
+        response = getattr(error.__cause__, "response", {})
+        if response.get("Error", {}).get("Code") == "InvalidRange":
+            # An empty object has no first byte to ask for.
+            return b""
+        raise
 
 
 def list_folders(url: str) -> list[str]:
@@ -315,17 +357,18 @@ def _replace_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def locked(folder: str) -> Iterator[None]:
-    """Hold the lock file of a local folder; object stores have none and need none.
+def locked(folder: str) -> Iterator[FileIO | None]:
+    """Hold the lock file of a local folder, and give it; object stores have none and need none.
 
-    The lock belongs to the open file, so the system drops it when its holder dies.
+    The lock belongs to the open file, so the system drops it when its holder dies. What is written
+    into the file is appended, unbuffered.
     """
     if not is_local(folder):
-        yield
+        yield None
         return
     with reaching(folder, to="lock"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        file = (Path(folder) / ".lock").open("ab")
+        file = (Path(folder) / ".lock").open("a+b", buffering=0)
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file

@@ -19,6 +19,8 @@ FULL_TURN = 360.0
 """Largest number that may be meant in degrees."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
+UNDECIDED = ("Could not reduce expression to boolean", "data did not match any variant")
+"""What the library of filters says of a NULL result, and of a property that is an object."""
 POLE_DEGREES = 90.001
 """Latitude beyond which a corner is a mistake and not a rounded pole [°]."""
 
@@ -159,8 +161,8 @@ class Query:
         try:
             return bool(self.expression.matches(item))
         except Exception as error:
-            # The library raises bare Exception; this is its word for a NULL result.
-            if "Could not reduce expression to boolean" in str(error):
+            # The library raises bare Exception, and nothing but its words tells of what.
+            if any(words in str(error) for words in UNDECIDED):
                 return False
             raise
 
@@ -228,10 +230,10 @@ def instant(text: str, *, end_of_day: bool = False) -> datetime:
             clock = time(23, 59, 59) if end_of_day else time()
             return datetime.combine(date.fromisoformat(text), clock, tzinfo=UTC)
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (OverflowError, ValueError) as error:
         msg = f"{text!r} is no date; write it as 2011-02-01 or 2011-02-01T00:00:00Z, or .. for open"
         raise QueryError(msg) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def rfc3339(moment: datetime) -> str:

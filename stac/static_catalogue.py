@@ -5,16 +5,26 @@ index does not hold yet, so an ingest in progress, or one that was killed, never
 Links are followed inside the catalogue's folder only.
 """
 
-import difflib
-import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import pystac
 
 from stac import item_index
+from stac.confinement import remote
+from stac.documents import (
+    MalformedError,
+    find_item,
+    hrefs,
+    pass_over,
+    read_item,
+    read_json,
+    require_item,
+    sort_key,
+    unknown_collection,
+)
 from stac.items import REFERENCED
 from stac.locations import (
     CatalogueError,
@@ -29,10 +39,10 @@ from stac.locations import (
 from stac.queries import Query
 
 DEEPEST = 8
+LARGEST_INDEX = 2**30
+"""An index at most [bytes]: of a million items or more."""
 
-
-class AbsentError(CatalogueError):
-    """A document of a catalogue is not there."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,15 +93,15 @@ class StaticCatalogue:
         yield from self._walk(join(self.url, self.entry), depth=0)
 
     def item_dicts(self, files: CollectionFiles, query: Query) -> list[tuple[str, dict[str, Any]]]:
-        """Return ``(address of the item file, item)`` for the items that answer a query."""
-        table = read_index(files.folder)
-        known = set() if table is None else item_index.ids(table)
-        indexed = [] if table is None else item_index.select(table, query)
-        answers = [(item_url(files.folder, item["id"]), item) for item in indexed]
+        """Return ``(address of the item file, item)`` for the items that answer a query.
+
+        One that is no STAC item is passed over with a warning.
+        """
+        answers, known = indexed(files.folder, query)
         for url in self._item_urls(files):
             if url.rsplit("/", 1)[-1].removesuffix(".json") in known:
                 continue
-            item = find_json(url, expected="Feature")
+            item = find_item(url)
             if item is not None and query.matches(item):
                 answers.append((url, item))
         return answers
@@ -131,7 +141,10 @@ class StaticCatalogue:
         for url, item in self.item_dicts(files, query):
             for asset in item["assets"].values():
                 asset["href"] = self._asset_url(item, asset["href"], parent(url))
-            yield read_item(item, url)
+            try:
+                yield read_item(item, url)
+            except MalformedError as error:
+                pass_over(error)
 
     def _asset_url(self, item: Mapping[str, Any], href: str, folder: str) -> str:
         """Return where an asset lies: in this catalogue, unless its item says that it only refers.
@@ -141,25 +154,7 @@ class StaticCatalogue:
         absolute = "://" in href or href.startswith("/")
         if not (item["properties"].get(REFERENCED) is True and absolute):
             return self._follow(href, folder)
-        target = normalise(href)
-        return target if is_local(self.url) or not is_local(target) else self._follow(href, folder)
-
-
-def read_item(item: dict[str, Any], url: str) -> pystac.Item:
-    """Make a pystac item of a document.
-
-    Raises
-    ------
-    CatalogueError
-        If the document is no valid item.
-    """
-    try:
-        made = pystac.Item.from_dict(item)
-    except (pystac.STACError, KeyError, TypeError, ValueError) as error:
-        msg = f"{url} is no STAC item ({error!r}); write it again by ingesting its source"
-        raise CatalogueError(msg) from error
-    made.set_self_href(url)
-    return made
+        return normalise(href) if is_local(self.url) else remote(href, root=self.url)
 
 
 def item_url(folder: str, item_id: str) -> str:
@@ -167,69 +162,30 @@ def item_url(folder: str, item_id: str) -> str:
     return join(folder, item_id, f"{item_id}.json")
 
 
-def read_index(folder: str) -> pa.Table | None:
-    """Open the index of a collection; None where there is none, or where it is damaged."""
-    try:
-        return item_index.read(read_bytes(join(folder, item_index.FILE_NAME), confined=True))
-    except FileNotFoundError:
-        return None
+def indexed(folder: str, query: Query) -> tuple[list[tuple[str, dict[str, Any]]], set[str]]:
+    """Return what the index of a collection answers, and the ids that it speaks for.
 
-
-def find_json(url: str, *, expected: str) -> dict[str, Any] | None:
-    """Read a STAC document that may be absent: None, if it is."""
-    try:
-        return read_json(url, expected=expected)
-    except AbsentError:
-        return None
-
-
-def read_json(url: str, *, expected: str) -> dict[str, Any]:
-    """Read a STAC document and check that it says it is one of the expected types.
-
-    Raises
-    ------
-    AbsentError
-        If there is no such file.
-    CatalogueError
-        If it holds something else.
+    A damaged index speaks for none: the item files say the same. Nor does it speak for a row that
+    is no STAC item.
     """
+    url = join(folder, item_index.FILE_NAME)
     try:
-        document = json.loads(read_bytes(url, confined=True))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        msg = (
-            f"no {expected} at {url}; check the address, or make one with "
-            "`nunatak ingest KIND SOURCE --catalogue URL --collection NAME`"
-        )
-        raise AbsentError(msg) from error
-    except ValueError as error:
-        msg = f"{url} is no JSON ({error}); restore it from a copy or ingest into a new folder"
-        raise CatalogueError(msg) from error
-    found = document.get("type") if isinstance(document, dict) else type(document).__name__
-    if found not in expected.split(" or ") or "id" not in document:
-        msg = f"{url} holds {found!r}, expected a STAC {expected} with an id; check the address"
-        raise CatalogueError(msg)
-    return dict(document)
-
-
-def hrefs(document: Mapping[str, Any], relation: str, url: str) -> list[str]:
-    """Return the targets of the links of one relation."""
+        data = read_bytes(url, confined=True, largest=LARGEST_INDEX)
+    except FileNotFoundError:
+        return [], set()
     try:
-        links = [link for link in document.get("links", []) if link["rel"] == relation]
-        return [str(link["href"]) for link in links]
-    except (TypeError, KeyError) as error:
-        msg = f"{url}: a link lacks rel or href ({error!r}); each STAC link needs both"
-        raise CatalogueError(msg) from error
-
-
-def sort_key(item: pystac.Item) -> tuple[str, str]:
-    """Order items by the start of their period, then by id."""
-    start = item.common_metadata.start_datetime or item.datetime
-    return ("" if start is None else start.isoformat(), item.id)
-
-
-def unknown_collection(name: str, known: Sequence[str], url: str) -> CatalogueError:
-    """Build the refusal of a collection that is not there, naming the nearest."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    msg = f"no collection {name!r} in {url}; {hint}it holds: {', '.join(known) or 'none'}"
-    return CatalogueError(msg)
+        table = item_index.read(data)
+        known, rows = item_index.ids(table), item_index.select(table, query)
+    except item_index.DamagedError as error:
+        logger.warning("%s is passed over: %s; the next ingest writes it anew", url, error)
+        return [], set()
+    answers = []
+    for item in rows:
+        item_file = item_url(folder, str(item.get("id")))
+        try:
+            require_item(item, item_file)
+        except MalformedError:
+            known.discard(str(item.get("id")))
+        else:
+            answers.append((item_file, item))
+    return answers, known
