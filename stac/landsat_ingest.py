@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping
 
 from stac import grids, landsat_services
+from stac.confinement import remote
 from stac.granules import Asset
 from stac.items import (
     FILE_EXTENSION,
@@ -47,7 +48,7 @@ from stac.landsat_files import (
 from stac.landsat_items import granule
 from stac.landsat_metadata import BANDS, SceneMetadata
 from stac.landsat_products import INSTRUMENTS, product_id
-from stac.locations import UnreachableError, join, normalise, parent
+from stac.locations import EscapeError, UnreachableError, is_local, join, normalise, parent
 from stac.queries import rfc3339
 
 KIND = "landsat"
@@ -321,7 +322,7 @@ def _told_asset(told: Asset, name: str, url: str, folder: str) -> pystac.Asset:
         fields = {"file:size": size, "file:checksum": multihash(sha256)}
         where = beside
     else:
-        where = _absolute(told.href, parent(url))
+        where = _told_address(told.href, url)
         fields |= {"file:size": told.size} if told.size else {}
         fields |= {"file:checksum": told.checksum} if told.checksum else {}
     if told.scale is not None and told.offset is not None:
@@ -331,6 +332,19 @@ def _told_asset(told: Asset, name: str, url: str, folder: str) -> pystac.Asset:
     roles = ["data"] if name != "mtl" else ["metadata"]
     return pystac.Asset(_href(where, folder), media_type=_media(where, None), roles=roles,
                         extra_fields=fields)  # fmt: skip
+
+
+def _told_address(href: str, url: str) -> str:
+    """Return where a document says that a file lies; one from elsewhere names none of ours."""
+    where = _absolute(href, parent(url))
+    try:
+        return where if is_local(url) else remote(where, root=url)
+    except EscapeError as error:
+        msg = (
+            f"{url} names {href!r}, a file of this machine, which a document elsewhere cannot "
+            "know; expected s3:// or https://: ingest the document from where its files are"
+        )
+        raise SceneError(msg) from error
 
 
 def _absolute(href: str, folder: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from stac.locations import EscapeError, write_bytes
 from stac.static_catalogue import StaticCatalogue
 from tests.fixtures.seaweed import S3Store
 from tests.stac.landsat_mtl_files import CORNER, SHAPE, write_image, write_scene
+from tests.stac.scripted_server import ScriptedServer, scripted
 
 PRODUCT = "LC08_L1GT_099120_20191129_20201016_02_T2"
 OTHER = "LC08_L1GT_098120_20191122_20201016_02_T2"
@@ -284,6 +286,66 @@ def test_an_item_document_of_a_service_is_taken_with_the_files_it_names(tmp_path
         str(file.parent / "x_QA_PIXEL.TIF"), 5,
     )  # fmt: skip
     assert (scene.level, scene.code) == (2, "")
+
+
+def served_document(server: ScriptedServer, **hrefs: str) -> dict[str, Any]:
+    """Serve the document of a product whose bands lie beside it, but for those that are given."""
+    names = {"blue": "SR_B2", "green": "SR_B3", "red": "SR_B4", "qa_pixel": "QA_PIXEL"}
+    assets = {
+        f"{name}.TIF": {"href": hrefs.get(each, f"./x_{name}.TIF")} for each, name in names.items()
+    }
+    document = {
+        "type": "Feature", "stac_version": "0.7.0", "id": PRODUCT.replace("L1GT", "L2SR"),
+        "geometry": {
+            "type": "Polygon", "coordinates": [[[70, -80], [75, -81], [63, -82], [70, -80]]],
+        },
+        "properties": {"datetime": "2019-11-29", "eo:sun_elevation": 20.5},
+        "assets": assets, "links": [],
+    }  # fmt: skip
+    server.routes["/x_stac.json"] = document
+    return document
+
+
+@pytest.mark.parametrize("href", ["/etc/hostname", "file:///etc/hostname", "local:///etc/x"])
+def test_a_document_elsewhere_names_no_file_of_this_machine(tmp_path: Path, href: str):
+    with scripted() as server:
+        served_document(server, red=href)
+
+        (found,) = add(f"{server.url}/x_stac.json", tmp_path / "c")
+
+    assert found.state == "failed"
+    assert f"names '{href}', a file of this machine" in found.reason
+    assert not list((tmp_path / "c").rglob("L*.json"))
+
+
+def test_a_document_elsewhere_names_the_files_beside_it(tmp_path: Path):
+    with scripted() as server:
+        served_document(server, red="https://landsatlook.usgs.gov/data/x_SR_B4.TIF")
+
+        (found,) = add(f"{server.url}/x_stac.json", tmp_path / "c")
+
+        assert found.state == "added", found.reason
+        assets = item_file(tmp_path / "c", PRODUCT.replace("L1GT", "L2SR"))["assets"]
+        assert assets["green"]["href"] == f"{server.url}/./x_SR_B3.TIF"
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "a/b", "..", "a\nb"])
+def test_the_id_of_a_document_stays_inside_its_collection(tmp_path: Path, name: str):
+    (tmp_path / "in").mkdir()
+    with scripted() as server:
+        document = served_document(server)
+    properties = document["properties"] | {
+        "landsat:product_id": document["id"], "landsat:wrs_path": "099", "landsat:wrs_row": "120",
+        "landsat:collection_category": "T2", "platform": "LANDSAT_8",
+    }  # fmt: skip
+    text = json.dumps(document | {"id": name, "properties": properties})
+    (tmp_path / "in" / "x_stac.json").write_text(text)
+
+    (found,) = add(tmp_path / "in", tmp_path / "c")
+
+    assert found.state == "failed"
+    assert "must be letters, digits" in found.reason
+    assert not list(tmp_path.rglob("outside*"))
 
 
 @pytest.mark.parametrize(
