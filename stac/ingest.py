@@ -197,18 +197,27 @@ def ingest(
     CatalogueError
         If the catalogue cannot be reached or written.
     """
+    found = (url for source in sources for url in expand(source, kind))
+    return ingest_found(kind, found, catalogue=catalogue, collection=collection)
+
+
+def ingest_found(
+    kind: str, found: Iterable[str | Ingested], *, catalogue: str, collection: str
+) -> Iterator[Ingested]:
+    """Do what :func:`ingest` does for what :func:`expand` found."""
     if kind not in READABLE:
         what = "has no reader yet" if kind in KINDS else "is no kind of source"
         msg = f"{kind!r} {what}; those that can be ingested are {', '.join(READABLE)}"
         raise IngestError(msg)
-    return _ingest_each(kind, list(sources), open_writer(catalogue, collection, kind))
+    return _ingest_each(kind, found, open_writer(catalogue, collection, kind))
 
 
-def _ingest_each(kind: str, sources: list[str], writer: CollectionWriter) -> Iterator[Ingested]:
+def _ingest_each(
+    kind: str, found: Iterable[str | Ingested], writer: CollectionWriter
+) -> Iterator[Ingested]:
     try:
-        for source in sources:
-            for url in expand(source, kind):
-                yield url if isinstance(url, Ingested) else _ingest_one(kind, url, writer)
+        for url in found:
+            yield url if isinstance(url, Ingested) else _ingest_one(kind, url, writer)
     except BaseException:
         # Items in place are found without their index, so its failure must not hide the cause.
         with suppress(CatalogueError):

@@ -79,7 +79,7 @@ def ingest_all(
     from stac import ingest
 
     urls = [url for source in sources for url in ingest.expand(source, kind)]
-    results = ingest.ingest(kind, sources, catalogue=catalogue, collection=collection)
+    results = ingest.ingest_found(kind, urls, catalogue=catalogue, collection=collection)
     found = []
     with telemetry.progress(len(urls), f"ingest {collection}") as bar:
         for each in results:

@@ -15,10 +15,11 @@ from pathlib import Path
 import pystac
 import pytest
 
+from pipelines.commands.ingest import ingest_all
 from stac import registry, source_files, stores
 from stac.catalogue import CatalogueError, UnreachableError, open_catalogue
 from stac.contracts import open_item, open_regions
-from stac.ingest import KINDS, READABLE, IngestError, ingest
+from stac.ingest import KINDS, READABLE, Ingested, IngestError, ingest
 from tests.stac.conftest import Fill, square, write_geojson, write_month
 
 
@@ -385,3 +386,24 @@ def test_every_real_auxiliary_file_is_catalogued(
     assert states(results) == {"added": count}, results
     for item in open_catalogue(str(tmp_path)).search("aux"):
         (open_regions if kind in {"basins", "boundaries"} else open_item)(item)
+
+
+def test_a_command_looks_at_each_source_once(
+    months: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from stac import ingest as module
+
+    looked: list[str] = []
+    expand = module.expand
+
+    def counting(source: str, kind: str) -> list[str | Ingested]:
+        looked.append(source)
+        return expand(source, kind)
+
+    monkeypatch.setattr(module, "expand", counting)
+    sources = (str(months), str(tmp_path / "nothing"))
+
+    found = ingest_all("grace-l2", sources, catalogue=str(tmp_path / "c"), collection="f")
+
+    assert looked == list(sources)
+    assert states(found) == {"added": 5, "failed": 1}
