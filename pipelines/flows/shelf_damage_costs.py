@@ -77,10 +77,6 @@ class DamageCosts:
         read = self.bytes_read / GIB * prices.gib_in
         return self.core_hours * prices.core_hour + requests / 1000.0 + read
 
-    def dollars_a_month(self, prices: Prices) -> float:
-        """Return what keeping the product costs."""
-        return self.bytes_kept / GIB * prices.gib_month
-
 
 def estimate(
     shelf_pixels: Sequence[float],

@@ -18,7 +18,7 @@ pixels of z are 0 at every step, as their residual is.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
@@ -34,22 +34,6 @@ FOLD = 4
 
 FARTHEST = 6.0
 """Residuals beyond this are cut: an error of the mean network there, not a detail [spread, 1]."""
-
-
-class Sampler(Protocol):
-    """Draws what may lie in gaps, given an estimate."""
-
-    def draw(
-        self,
-        estimate: Estimate,
-        known: Tensor,
-        *,
-        samples: int,
-        steps: int,
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
-        """Return fills of shape (samples, n, c, h, w), the mean where known."""
-        ...
 
 
 class ResidualDiffusion(nn.Module):
@@ -109,7 +93,7 @@ class ResidualDiffusion(nn.Module):
         generators: Sequence[torch.Generator],
         texture: Texture | None = None,
     ) -> Tensor:
-        """Draw fills by DPM-Solver++; see :class:`Sampler`.
+        """Draw fills by DPM-Solver++, shape (samples, n, c, h, w), the mean where known.
 
         Parameters
         ----------

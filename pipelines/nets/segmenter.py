@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import SegformerConfig, SegformerModel
 
-ARCHITECTURE = "segformer"
-"""Name in model cards."""
-
 STRIDE = 32
 """Pixels of one cell of the deepest features."""
 

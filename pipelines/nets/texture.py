@@ -53,7 +53,7 @@ class Texture(nn.Module):
         steps: int,
         generators: Sequence[torch.Generator],
     ) -> Tensor:
-        """Draw fills; see :class:`~pipelines.nets.residual_diffusion.Sampler`.
+        """Draw fills, shape (samples, n, c, h, w), the mean where known.
 
         `steps` has no effect.
         """

@@ -10,18 +10,13 @@ all degrees of panel p and those below::
 Q comes from singular value decompositions, from the highest panel down.
 """
 
-import hashlib
 import itertools
-import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.kernels.gravity.cap_grid import CapGrid
-from pipelines.kernels.gravity.cap_kernel import GAUSS_ERROR, NEGLIGIBLE, Block
+from pipelines.kernels.gravity.cap_kernel import Block
 
 FLOAT = NDArray[np.float64]
 
@@ -30,9 +25,6 @@ DEGREES_PER_PANEL = 128
 
 INDEPENDENT = 1e-15
 """Part of the largest value below which what a combination of rows adds is rounding."""
-
-_FORMAT = 1
-"""Version of what :func:`content_key` stands for."""
 
 
 @dataclass(frozen=True)
@@ -152,39 +144,3 @@ def _cuts(degrees: int) -> list[slice]:
     count = max(1, round(degrees / DEGREES_PER_PANEL))
     cuts = (degrees * i // count for i in range(count + 1))
     return [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
-
-
-def content_key(grid: CapGrid, *, j_max: int, quadrature: str) -> str:
-    """Return a digest of everything that a compact kernel depends on, to find it in a cache."""
-    choices = [_FORMAT, NEGLIGIBLE, GAUSS_ERROR, INDEPENDENT, DEGREES_PER_PANEL]
-    facts = [*choices, grid.edges.tolist(), grid.n_lon, j_max, quadrature]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def as_arrays(kernel: Iterable[CompactBlock]) -> dict[str, NDArray[Any]]:
-    """Return a whole kernel as arrays that a cache can hold."""
-    shape, part, numbers = [], [], []
-    for block in kernel:
-        combine = np.empty((0, 0)) if block.combine is None else block.combine
-        shape.append((block.m, block.row, *combine.shape, len(block.panels)))
-        part += [(where.start, where.stop, values.shape[1]) for where, values in block.panels]
-        numbers += [combine.ravel(), *(values.ravel() for _, values in block.panels)]
-    return {
-        "shape": np.array(shape),
-        "part": np.array(part),
-        "numbers": np.concatenate(numbers),
-    }
-
-
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[CompactBlock, ...]:
-    """Return the kernel that :func:`as_arrays` made into arrays, as views of them."""
-    part, numbers, held = iter(arrays["part"].tolist()), arrays["numbers"], []
-    for m, row, rank, rows, count in arrays["shape"].tolist():
-        combine, numbers = numbers[: rank * rows].reshape(rank, rows), numbers[rank * rows :]
-        panels = []
-        for start, stop, width in itertools.islice(part, count):
-            values = numbers[: (stop - start) * width].reshape(stop - start, width)
-            numbers = numbers[values.size :]
-            panels.append((slice(start, stop), values))
-        held.append(CompactBlock(m, row, combine if rank else None, tuple(panels)))
-    return tuple(held)

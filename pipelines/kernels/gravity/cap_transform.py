@@ -14,7 +14,7 @@ At high degrees neither the kernel nor the coefficients fit in memory: :func:`an
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -61,11 +61,6 @@ INT = NDArray[np.int64]
 
 Use = Literal["analysis", "means", "centres"]
 
-Arrays = Mapping[str, NDArray[Any]]
-
-Keep = Callable[[str, Callable[[], Arrays]], Arrays]
-"""From a key, and how to make arrays, to these arrays, made or found."""
-
 
 @dataclass(frozen=True)
 class CapTransform:
@@ -83,8 +78,6 @@ class CapTransform:
         Threads that share rows and orders; pin BLAS to one thread each.
     engine : Engine
         What computes.
-    keep : callable, optional
-        Finds kernels in a cache, ``pipelines.flows.kernel_cache`` for instance.
     """
 
     grid: CapGrid
@@ -92,7 +85,6 @@ class CapTransform:
     quadrature: Quadrature = "cell"
     threads: int = 1
     engine: Engine = NUMPY
-    keep: Keep | None = None
 
     def __post_init__(self) -> None:
         """Refuse degrees that the cells do not carry."""
@@ -130,7 +122,7 @@ class CapTransform:
         """Return the kernel without weights for ``analysis``, ``means`` or ``centres``: 40 MB."""
         quadrature = self._quadrature_for(use)
         if quadrature not in self._compact:
-            self._compact[quadrature] = self._found(quadrature)
+            self._compact[quadrature] = self._made(quadrature)
         return self._compact[quadrature]
 
     def limits_for(self, use: str) -> INT:
@@ -176,13 +168,6 @@ class CapTransform:
     @functools.cached_property
     def _spare(self) -> list[COMPLEX]:
         return []
-
-    def _found(self, quadrature: Quadrature) -> tuple[CompactBlock, ...]:
-        if self.keep is None:
-            return self._made(quadrature)
-        key = cap_compact.content_key(self.grid, j_max=self.j_max, quadrature=quadrature)
-        made = functools.partial(self._made, quadrature)
-        return cap_compact.from_arrays(self.keep(key, lambda: cap_compact.as_arrays(made())))
 
     def _made(self, quadrature: Quadrature) -> tuple[CompactBlock, ...]:
         weight = cap_kernel.row_weights(self.grid, quadrature)

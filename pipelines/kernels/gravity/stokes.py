@@ -19,7 +19,6 @@ The largest legitimate overlap of CSR RL06 is 0.633 (2015-04-01/30 and 2015-04-1
 """
 
 _EPOCH_YEAR = 1970
-_MONTHS_PER_YEAR = 12
 
 
 class EpochError(ValueError):

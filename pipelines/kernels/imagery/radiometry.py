@@ -23,8 +23,6 @@ FLOAT = NDArray[np.float32]
 PER_COUNT = 2.5e-5
 """Reflectance of one stored count: no more than a digital number of OLI, 2·10⁻⁵ / sin θ, is worth
 while the sun stands below 53°, as it always does over the ice shelves."""
-NO_COUNT = 0
-"""Stored where there is no reflectance."""
 MOST_COUNTS = 65535
 
 _LARGEST_TABLE = 65536

@@ -43,7 +43,6 @@ def test_dollars_are_hours_requests_and_bytes() -> None:
     )
 
     assert made.dollars(prices) == pytest.approx(2 * 0.1 + 5 * 0.01 + 0.5 + 2 * 0.02)
-    assert made.dollars_a_month(prices) == pytest.approx(4 * 0.03)
 
 
 def test_the_figures_of_the_document_are_these() -> None:

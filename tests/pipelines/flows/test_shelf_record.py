@@ -9,10 +9,9 @@ import pytest
 from pipelines.flows import finished_products, restoration_inputs
 from pipelines.flows.scenes_candidates import read
 from pipelines.kernels.imagery import quality_bits
-from pipelines.worlds import shelf_series
 from stac import contracts, ice_shelves
 from stac.catalogue import open_catalogue
-from tests.fixtures import shelf_catalogue, shelf_scenes
+from tests.fixtures import shelf_catalogue, shelf_scenes, shelf_series
 from tests.fixtures.shelf_catalogue import Known
 from tests.fixtures.shelf_scenes import Record
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipelines.worlds import shelf_surface, shelves
 from pipelines.worlds.antarctica import Antarctica
-from pipelines.worlds.shelf_series import totals
 from pipelines.worlds.shelf_surface import Surface, surface
+from tests.fixtures.shelf_series import totals
 
 SUMMER = dt.date(2011, 1, 15)
 ARRAYS = ("height", "kind", "fractured", "damage", "age_years")

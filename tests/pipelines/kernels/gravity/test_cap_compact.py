@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.kernels.gravity import cap_compact, cap_kernel
-from pipelines.kernels.gravity.cap_grid import CapGrid, cap_grid
+from pipelines.kernels.gravity.cap_grid import cap_grid
 
 GRID = cap_grid(0.5, north=-60.0)
 
@@ -46,37 +46,3 @@ def test_rows_serve_as_they_are_where_they_are_hardly_enough():
     compact = cap_compact.compact(block, cap_kernel.row_weights(grid, "cell"))
     assert compact.combine is None
     assert compact.size <= block.values.size
-
-
-@pytest.mark.parametrize("quadrature", ["cell", "exact"])
-def test_arrays_bring_the_kernel_back(quadrature):
-    grid = cap_grid(1.0, north=-60.0)
-    weight = cap_kernel.row_weights(grid, quadrature)
-    kernel = tuple(
-        cap_compact.compact(block, weight)
-        for block in cap_kernel.blocks(grid, j_max=170, quadrature=quadrature)
-    )
-    again = cap_compact.from_arrays(cap_compact.as_arrays(kernel))
-    assert len(kernel) == len(again)
-    for block, other in zip(kernel, again, strict=True):
-        assert (block.m, block.row) == (other.m, other.row)
-        assert (block.combine is None) == (other.combine is None)
-        if block.combine is not None:
-            np.testing.assert_array_equal(block.combine, other.combine)
-        assert [degrees for degrees, _ in block.panels] == [degrees for degrees, _ in other.panels]
-        for (_, values), (_, others) in zip(block.panels, other.panels, strict=True):
-            np.testing.assert_array_equal(values, others)
-
-
-def test_the_key_tells_kernels_apart():
-    grids = [GRID, cap_grid(0.5, north=-59.0), CapGrid(GRID.edges, 1440)]
-    keys = {
-        cap_compact.content_key(grid, j_max=j_max, quadrature=quadrature)
-        for grid in grids
-        for j_max in (60, 61)
-        for quadrature in ("cell", "fejer")
-    }
-    assert len(keys) == 12
-    assert cap_compact.content_key(cap_grid(0.5), j_max=60, quadrature="cell") not in keys
-    again = cap_grid(0.5, north=-60.0)
-    assert cap_compact.content_key(again, j_max=60, quadrature="cell") in keys
