@@ -232,7 +232,18 @@ def mixed_mean(basis: FLOAT, mixing: FLOAT, weights: FLOAT | None = None) -> FLO
 
 
 def mixed_variance(basis: FLOAT, mixing: FLOAT, weights: FLOAT | None = None) -> FLOAT:
-    """Return the population variance of all members, see :func:`mixed_moments`."""
+    """Return the population variance of all members.
+
+    Parameters
+    ----------
+    basis, mixing, weights : ndarray
+        Shapes (b, ...) [u], (n, b) and (n,), see :func:`mixed_moments`.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Never negative [u²].
+    """
     return mixed_moments(basis, mixing, weights)[1]
 
 
@@ -299,6 +310,18 @@ def blocks(basis: FLOAT, block_bytes: int) -> Iterator[tuple[slice, FLOAT]]:
 
     The pieces are slices of that axis; a layout in which members are not the slowest axis (a view
     of packed coefficients) is copied a piece at a time, never as a whole.
+
+    Parameters
+    ----------
+    basis : ndarray, shape (b, rows, ...)
+        Fields.
+    block_bytes : int
+        Size of a piece at most, unless a row is larger [B].
+
+    Yields
+    ------
+    slice, ndarray, shape (b, elements)
+        Rows, and their values.
     """
     rows = basis.shape[1]
     per_row = 8 * basis.shape[0] * math.prod(basis.shape[2:])

@@ -85,7 +85,25 @@ def discharge(
 
 
 def dynamic_mass_rate(volume_rate: NDArray[np.float64], *, density: float) -> NDArray[np.float64]:
-    """Return the mass that a changing volume gains, ``ρ dV/dt`` [kg yr⁻¹]."""
+    """Return the mass that a changing volume gains, ``ρ dV/dt``.
+
+    Parameters
+    ----------
+    volume_rate : ndarray, shape (...)
+        dV/dt [m³ yr⁻¹].
+    density : float
+        ρ of the volume that changes [kg m⁻³].
+
+    Returns
+    -------
+    ndarray, shape (...)
+        [kg yr⁻¹]; NaN where the volume's rate is.
+
+    Raises
+    ------
+    BalanceError
+        A density that is not positive.
+    """
     if not (np.isfinite(density) and density > 0.0):
         msg = f"density is {density} kg m⁻³, expected a positive one such as 917"
         raise BalanceError(msg)

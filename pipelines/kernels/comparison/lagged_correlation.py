@@ -138,7 +138,18 @@ def _exceedance(chance: NDArray[np.float64], size: float) -> float:
 
 
 def detrended(series: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what is left of series (..., years) after their own straight lines; NaN stays."""
+    """Return what is left of series after their own straight lines.
+
+    Parameters
+    ----------
+    series : ndarray, shape (..., years)
+        One value a year [u]; NaN where there is none.
+
+    Returns
+    -------
+    ndarray, shape (..., years)
+        [u]; NaN stays.
+    """
     years = np.arange(series.shape[-1], dtype=np.float64)
     is_there = np.isfinite(series)
     count = is_there.sum(axis=-1, keepdims=True)
@@ -151,7 +162,12 @@ def detrended(series: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def persistence(series: NDArray[np.float64]) -> float:
-    """Return φ of a series, detrended and corrected for its length, from 0 to 0.95.
+    """Return φ of a series, detrended and corrected for its length, from 0 to 0.95 [1].
+
+    Parameters
+    ----------
+    series : ndarray, shape (years,)
+        One value a year [u]; NaN where there is none.
 
     Raises
     ------

@@ -100,6 +100,16 @@ def bodies(damage: BOOL) -> tuple[NDArray[np.int32], int]:
     """Return the label of each pixel's body, 0 where there is none, and how many there are.
 
     Pixels that touch at a corner are of one body.
+
+    Parameters
+    ----------
+    damage : ndarray of bool, shape (y, x)
+        Where there is damage.
+
+    Returns
+    -------
+    label : ndarray of int32, shape (y, x)
+    count : int
     """
     label = np.zeros(damage.shape, np.int32)
     return label, int(ndimage.label(damage, EIGHT, output=label))

@@ -16,7 +16,22 @@ class SubRegionError(ValueError):
 
 
 def front_cells(body: BOOL, roi: BOOL, grounded: BOOL) -> BOOL:
-    """Return the cells of an extent with water beside them; the region's edge is no front."""
+    """Return the cells of an extent with water beside them; the region's edge is no front.
+
+    Parameters
+    ----------
+    body, roi, grounded : ndarray of bool, shape (cell_y, cell_x)
+        The extent, the region and grounded cells.
+
+    Returns
+    -------
+    ndarray of bool, shape (cell_y, cell_x)
+
+    Raises
+    ------
+    SubRegionError
+        Masks of different shapes.
+    """
     if not body.shape == roi.shape == grounded.shape:
         msg = f"found masks of shapes {body.shape}, {roi.shape} and {grounded.shape}, expected one"
         raise SubRegionError(msg)

@@ -191,7 +191,19 @@ def row_fields(spectra: COMPLEX, limits: INT, *, n_lon: int) -> FLOAT:
 
 
 def fill_row_fields(field: FLOAT, spectra: COMPLEX, limits: INT, *, rows: Iterable[int]) -> None:
-    """Write some rows of cells into ``field``."""
+    """Write some rows of cells into ``field``, as :func:`row_fields` has them.
+
+    Parameters
+    ----------
+    field : ndarray, shape (member, row, n_lon)
+        Filled in some rows [u].
+    spectra : ndarray, shape (order, row, member)
+        Σ_j K_jm (C + iS) [u].
+    limits : ndarray, shape (row,)
+        Orders that a row has.
+    rows : iterable of int
+        Which.
+    """
     members, _, n_lon = field.shape
     order = np.arange(len(spectra))
     # The inverse transform counts every wave twice but the constant and, if there, the shortest.

@@ -129,6 +129,16 @@ def counts(reflectance: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
 def reflectance_of(stored: NDArray[np.uint16]) -> FLOAT:
     """Return the reflectance that stored counts stand for, NaN where the count is 0.
 
+    Parameters
+    ----------
+    stored : ndarray of uint16, shape (...)
+        Counts, see :func:`counts`.
+
+    Returns
+    -------
+    ndarray of float32, shape (...)
+        Reflectance [1].
+
     Examples
     --------
     >>> reflectance_of(np.array([0, 1, 40000], np.uint16))

@@ -73,6 +73,17 @@ def saturated(radsat: NDArray[Any], *, bands: tuple[int, ...]) -> MASK:
 def dropped(radsat: NDArray[Any], *, platform: str) -> NDArray[np.bool_]:
     """Return which pixels of Landsat 7 were lost on the way; OLI has no such bit: none.
 
+    Parameters
+    ----------
+    radsat : ndarray of int, shape (...)
+        Words of the band of saturation, QA_RADSAT.
+    platform : str
+        ``landsat-7``, ``landsat-8`` or ``landsat-9``.
+
+    Returns
+    -------
+    ndarray of bool, shape (...)
+
     Raises
     ------
     SaturationError
@@ -88,6 +99,17 @@ def dropped(radsat: NDArray[Any], *, platform: str) -> NDArray[np.bool_]:
 
 def occluded(radsat: NDArray[Any], *, platform: str) -> NDArray[np.bool_]:
     """Return which pixels of Landsat 8 and 9 terrain hides; ETM+ has no such bit: none.
+
+    Parameters
+    ----------
+    radsat : ndarray of int, shape (...)
+        Words of the band of saturation, QA_RADSAT.
+    platform : str
+        ``landsat-7``, ``landsat-8`` or ``landsat-9``.
+
+    Returns
+    -------
+    ndarray of bool, shape (...)
 
     Raises
     ------

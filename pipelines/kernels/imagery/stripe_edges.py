@@ -36,7 +36,20 @@ class Fit(NamedTuple):
 
 
 def edge_distance(fit: Fit, x: FLOAT, y: FLOAT) -> FLOAT:
-    """Return the distance outside of the nearest gap as `stripes.edge_distance`, about a point."""
+    """Return the distance outside of the nearest gap as `stripes.edge_distance`, about a point.
+
+    Parameters
+    ----------
+    fit : Fit
+        The stripes.
+    x, y : ndarray, shape (...)
+        Places, in the frame of the fit [pixels].
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Negative inside a gap [pixels].
+    """
     cos, sin = math.cos(fit.azimuth), math.sin(fit.azimuth)
     u, v = (x - fit.x) * cos + (y - fit.y) * sin, (y - fit.y) * cos - (x - fit.x) * sin
     width = fit.width + fit.narrowing * u

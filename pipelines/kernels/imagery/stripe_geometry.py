@@ -97,7 +97,19 @@ def agreement(
 ) -> float:
     """Return intersection over union of drawn stripes and a mask of gaps, where it is known.
 
-    NaN where neither has a gap.
+    Parameters
+    ----------
+    stripes : Stripes
+        What is drawn.
+    gap, valid : ndarray of bool, shape (y, x)
+        What is missing, and what was measured; of the rest nothing is known.
+    origin : tuple of int
+        Row and column of the first pixel in the frame of the stripes.
+
+    Returns
+    -------
+    float
+        [1]; NaN where neither has a gap.
 
     Raises
     ------
