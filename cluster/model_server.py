@@ -18,6 +18,7 @@ POST /predict  body in, body out
 
 import asyncio
 import hmac
+import io
 import logging
 import os
 import re
@@ -229,19 +230,19 @@ class ModelReplica:
         if not said.isascii() or not said.isdigit():
             raise _Refused(400, f"content-length is {said!r}; expected a number of bytes")
         self._require_size(int(said))
-        body = bytearray()
+        body = io.BytesIO()  # gives its bytes without a second copy of them
 
         async def read() -> None:
             async for part in request.stream():
-                body.extend(part)
-                self._require_size(len(body))
+                self._require_size(body.tell() + len(part))
+                body.write(part)
 
         try:
             await asyncio.wait_for(read(), self._limits.upload)
         except TimeoutError as error:
-            reason = f"{len(body)} bytes came within {self._limits.upload:g} s and no end of them"
+            reason = f"{body.tell()} bytes came within {self._limits.upload:g} s and no end of them"
             raise _Refused(408, reason) from error
-        return bytes(body)
+        return body.getvalue()
 
     def _require_size(self, size: int) -> None:
         if size > self._limits.body:

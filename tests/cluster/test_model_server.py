@@ -6,8 +6,9 @@ import os
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -145,6 +146,29 @@ class TestReplica:
 
         assert response.status_code == 413
         assert b"1100 bytes or more" in response.body or b"1050 bytes or more" in response.body
+
+    def test_a_body_is_in_memory_once(self):
+        size, part = 32 * 2**20, bytes(2**20)
+        server = replica(replace(LIMITS, body=size))
+
+        async def receive() -> dict[str, object]:
+            left.pop()
+            return {"type": "http.request", "body": part, "more_body": bool(left)}
+
+        async def read() -> tuple[int, int]:
+            tracemalloc.start()
+            try:
+                body = await server._body(Request(scope, receive))
+                return len(body), tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+        left = list(range(size // len(part)))
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+        length, peak = asyncio.run(read())
+
+        assert length == size
+        assert peak < 1.5 * size  # a buffer that grows is an eighth larger than what it holds
 
     @pytest.mark.parametrize("length", ["-1", "many", "1e3"])
     def test_a_length_that_is_no_number_is_refused(self, length):
