@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from pipelines.settings import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
-Execute = Callable[[str | None, str | None], Answer]
+
+
+class Execute(Protocol):
+    """Carries a run out with workers that are there, and says what came out."""
+
+    def __call__(self, *, scheduler: str | None, ray: str | None) -> Answer:
+        """Take the addresses of Dask's scheduler and of Ray; None of what is not needed."""
+        ...
+
 
 DEFAULT_WORKERS = 4
 
@@ -139,7 +147,8 @@ def _ssh(request: Request, execute: Execute) -> Answer:
         hosts = ssh_launch.look(reach, paths)
     size = _dask_size(works)
     rooms = min(host.room(size) for host in hosts)
-    each = min(rooms, -(-_count(options.workers) // len(hosts))) if options.workers else rooms
+    wanted = _count(options.workers) if options.workers else rooms * len(hosts)
+    each = min(rooms, -(-wanted // len(hosts)))
     pieces = [
         Piece("scheduler", Count(1, 1), Size(1.0, size.memory), ours=True),
         Piece("Dask worker", Count(each * len(hosts), each * len(hosts)), size, ours=True),
@@ -147,6 +156,7 @@ def _ssh(request: Request, execute: Execute) -> Answer:
     seconds = expected_seconds(works, dask=each * len(hosts), ray=len(hosts))
     notes = (
         f"hosts: {', '.join(f'{h.name} ({h.address})' for h in hosts)}",
+        *_evenly(wanted, each, len(hosts)),
         *_notes(request, works),
     )
     made = Launch("ssh", tuple(pieces), seconds, notes)
@@ -157,6 +167,18 @@ def _ssh(request: Request, execute: Execute) -> Answer:
             yield address, request.ray
 
     return _carried_out(request, made, started, execute)
+
+
+def _evenly(wanted: int, each: int, hosts: int) -> tuple[str, ...]:
+    """Say where not as many workers start as were asked for: each host has as many as the others.
+
+    >>> _evenly(2, 1, 3), _evenly(6, 2, 3)
+    (('2 workers asked for, 3 started: 1 on each of 3 hosts',), ())
+    """
+    made = each * hosts
+    if made == wanted:
+        return ()
+    return (f"{wanted} workers asked for, {made} started: {each} on each of {hosts} hosts",)
 
 
 def _slurm(request: Request, execute: Execute) -> Answer:
@@ -211,7 +233,7 @@ def _carried_out(
             click.echo(facts["manifest"], nl=False)
         return Answer(facts=facts)
     with started() as (scheduler, ray):
-        answer = execute(scheduler, ray)
+        answer = execute(scheduler=scheduler, ray=ray)
     return Answer(answer.status, {**answer.facts, **facts})
 
 

@@ -52,11 +52,11 @@ def run_command(
     if {scheduler, ray} <= {None, "local"} and options.target in {None, "local"}:
         products.require_fits(plan, products.worker_bytes(None, plan))
 
-    def carry_out(scheduler: str | None, ray: str | None) -> Answer:
+    def carry_out(*, scheduler: str | None, ray: str | None) -> Answer:
         return executed(plan, scheduler, ray=ray, fresh=fresh)
 
     if options.target is None:
-        return carry_out(scheduler, ray)
+        return carry_out(scheduler=scheduler, ray=ray)
     return launching.launch(launching.Request(run, plan, options, fresh, ray), carry_out)
 
 
