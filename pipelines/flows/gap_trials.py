@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.flows import gap_fill_baselines
 from pipelines.nets import (
+    gap_fill_baselines,
     inference,
     patched_restoration,
     restoration_scores,

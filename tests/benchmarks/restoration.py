@@ -38,11 +38,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.flows import segmenting
-from pipelines.flows.gap_fill_baselines import FILLS, second_scene
 from pipelines.flows.network_inputs import learnt_regions
 from pipelines.flows.segmenting import BandPredictor
 from pipelines.nets import models, simulated_gaps
 from pipelines.nets.checkpoints import CheckpointError
+from pipelines.nets.gap_fill_baselines import FILLS, second_scene
 from pipelines.nets.patched_restoration import restored
 from pipelines.nets.restoration_scores import RestorationScores, pooled, tile_sums
 from pipelines.nets.restoration_sums import Pair

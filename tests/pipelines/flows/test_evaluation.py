@@ -19,7 +19,6 @@ from pipelines.cli import main
 from pipelines.flows import evaluation_stages, evaluation_uncertainty, segmenting
 from pipelines.flows import gap_trials as trials
 from pipelines.flows.catalogue_inputs import InputError
-from pipelines.flows.gap_fill_baselines import FILLS
 from pipelines.flows.network_inputs import TileSource, another_date
 from pipelines.nets import (
     backends,
@@ -29,6 +28,7 @@ from pipelines.nets import (
     restoration_scores,
     segmentation_scores,
 )
+from pipelines.nets.gap_fill_baselines import FILLS
 from pipelines.nets.restoration_scores import FractionScores, Interval, RestorationScores
 from pipelines.nets.restoration_sums import Pair
 from pipelines.nets.segmentation_training import Tile

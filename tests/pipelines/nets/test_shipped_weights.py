@@ -18,10 +18,10 @@ import pytest
 import rasterio
 import torch
 
-from pipelines.flows import gap_fill_baselines
 from pipelines.nets import (
     backends,
     checkpoints,
+    gap_fill_baselines,
     inference,
     models,
     patched_restoration,

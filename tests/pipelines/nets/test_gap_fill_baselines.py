@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.flows.gap_fill_baselines import (
+from pipelines.nets.gap_fill_baselines import (
     FILLS,
     GapFillError,
     linear,
