@@ -21,6 +21,7 @@ from pipelines.flows.catalogue_inputs import InputError
 from pipelines.flows.finished_products import Finished
 from tests.fixtures.commands import nunatak
 from tests.fixtures.comparison import Altered, Common, plan_of, worked, write_shelf_damage
+from tests.fixtures.damaged_chunks import damaged_copy
 
 from .conftest import opened, write_document
 
@@ -363,3 +364,17 @@ def test_people_see_words_and_no_traceback(common: Common, tmp_path: Path) -> No
     said = json.loads(result.stdout.splitlines()[-1])
     assert said["error"] == "InputError"
     assert said["message"].startswith("comparison.combine: no method altimetri")
+
+
+def test_a_damaged_chunk_of_one_product_costs_its_method_and_the_others_are_compared(
+    common: Common, tmp_path: Path
+) -> None:
+    chunk = "mass_rate_perturbation/c/0/0/0/0"
+    copy = damaged_copy(Path(common.address("gravimetry")), tmp_path / "gravimetry", chunk)
+    document = common.document("altimetry", "mass_budget", inputs={"gravimetry": [str(copy)]})
+    outcome = plan_of(document, tmp_path).execute(None)
+
+    reasons = {key.partition("@")[0]: why for key, why in outcome.failures}
+    assert "a chunk of mass_rate_perturbation in" in reasons["sum/gravimetry"]
+    assert not {"sum/altimetry", "sum/mass_budget"} & set(reasons)
+    assert outcome.done >= 2
