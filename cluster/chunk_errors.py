@@ -6,7 +6,7 @@ them: the run ends, and resumes once the store answers.
 
 import icechunk
 
-from cluster.store_errors import StoreError
+from cluster.store_errors import MissingObjectError, StoreError
 
 # How the first line of Icechunk's error ends where an object on disk is shorter than it was, or
 # gone. S3's "service error" says no more than that the store refused: no sign of damage.
@@ -31,6 +31,17 @@ def is_damage(error: Exception) -> bool:
     if isinstance(error, icechunk.IcechunkError):
         return any(sign in first_line(error) for sign in _SIGNS)
     return isinstance(error, (RuntimeError, ValueError)) and not isinstance(error, StoreError)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error says that a store does not answer or refuses, which is no fault of an input.
+
+    Examples
+    --------
+    >>> is_away(StoreError("the store has not answered")), is_away(MissingObjectError("no item"))
+    (True, False)
+    """
+    return isinstance(error, StoreError) and not isinstance(error, MissingObjectError)
 
 
 def first_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from cluster.chunk_errors import is_away
 from cluster.ledger import KeyFailed
 from pipelines.lifecycle import InputItem
 from stac import contracts
@@ -62,13 +63,15 @@ class Source:
         """Read some values of arrays on a worker; what is damaged fails its key alone.
 
         Opening reads no chunk: a broken one is found when values are asked for, so ``choose`` asks
-        for all that are wanted, and does nothing else.
+        for all that are wanted, and does nothing else. A store that is away ends the run.
         """
         try:
             return choose(self.open())
         except KeyFailed:
             raise
         except (OSError, LookupError, RuntimeError, ValueError) as error:
+            if is_away(error):
+                raise
             reason = f"{self.id}: its values cannot be read ({error}); ingest it again"
             raise KeyFailed(reason, (self.id,)) from error
 

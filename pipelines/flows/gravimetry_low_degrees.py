@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 DATES = NDArray[np.datetime64]
 FLOAT = NDArray[np.float64]
-REFERENCE_TIDE = "zero_tide"
-"""Tide system of TN-14 and of the Level-2 fields; everything is brought to it."""
 
 
 class PolicyError(ValueError):
@@ -45,7 +43,9 @@ class LowDegrees:
 
 
 def tide_shift(system: str) -> float:
-    """Return what brings C20 of a tide system to `REFERENCE_TIDE`; an unknown one is taken as it.
+    """Return what brings C20 of a tide system to zero tide, that of TN-14 and Level-2 fields.
+
+    An unknown one is taken as zero tide.
 
     Parameters
     ----------

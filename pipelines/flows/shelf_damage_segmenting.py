@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cluster.chunk_errors import is_away
 from cluster.ledger import KeyFailed, Receipt
 from pipelines import stored
 from pipelines.flows.finished_products import ProductSource
@@ -182,6 +183,8 @@ class SegmentOpened:
             else:
                 held = self._stored(made.path.strip("/"), told, outer)
         except (OSError, LookupError, RuntimeError, ValueError) as error:
+            if is_away(error):
+                raise
             reason = f"{made.path}, scene {told['label']}: it cannot be read ({error}); "
             raise KeyFailed(reason + "run the scenes again", (told["label"],)) from error
 
