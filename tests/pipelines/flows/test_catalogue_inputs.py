@@ -1,4 +1,4 @@
-"""What reading an input may raise: its own damage fails a key, a store that is away ends the run."""
+"""What reading an input raises: its own damage fails a key, a store that is away ends the run."""
 
 import pytest
 import xarray as xr
