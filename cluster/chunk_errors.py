@@ -4,12 +4,16 @@ The first speaks of one chunk, and whoever does not need it may go on. The secon
 them: the run ends, and resumes once the store answers.
 """
 
+import re
+
 import icechunk
 
 from cluster.store_errors import MissingObjectError, StoreError
 
 # How the first line of Icechunk's error ends where an object on disk is shorter than it was, or
 # gone. S3's "service error" says no more than that the store refused: no sign of damage.
+# What a process says that ends, or that may start no more threads.
+_OF_THE_PROCESS = re.compile(r"thread|event loop|shutdown|interpreter|schedule new", re.IGNORECASE)
 _SIGNS = ("Requested range was invalid", "not found")
 
 
@@ -28,6 +32,8 @@ def is_damage(error: Exception) -> bool:
     >>> is_damage(StoreError("the store has not answered")), is_damage(IndexError("axis 3"))
     (False, False)
     """
+    if isinstance(error, RuntimeError) and _OF_THE_PROCESS.search(str(error)):
+        return False
     if isinstance(error, icechunk.IcechunkError):
         return any(sign in first_line(error) for sign in _SIGNS)
     return isinstance(error, (RuntimeError, ValueError)) and not isinstance(error, StoreError)

@@ -21,19 +21,22 @@ _SECRET_NAME = re.compile(
 # Up to the last @ before the path: a password may hold one. With a colon that begins no port, a
 # slash too: keys of Amazon do.
 _USERINFO = re.compile(
-    r"(?P<scheme>[A-Za-z][\w+.-]*://)(?:[^/\s?#\"'<>]*|[^/\s@:]+:(?!\d{1,5}[/?#])[^\s?#@\"'<>]*)@"
+    r"(?P<scheme>\b[A-Za-z][\w+.-]{0,31}://)"
+    r"(?:[^/\s?#\"'<>]{0,512}|[^/\s@:\[]{1,256}:(?!\d{1,5}[/?#])[^\s?#@\"'<>]{0,512})@"
 )
 _PARAMETER = re.compile(
     rf"(?P<name>[?&;](?:{'|'.join(sorted(map(re.escape, CREDENTIAL_PARAMETERS)))})=)"
     r"[^\s\"'&;,#<>]+",
     re.IGNORECASE,
 )
+_SCHEMES = "(?i:basic|bearer|digest|negotiate)"
 _BEARER = re.compile(
-    r"(?P<name>\bBearer\s+|\bAuthorization[\"']?\s*[:=]\s*[\"']?(?:\w+\s+)?)[\w.~+/=-]{6,}"
+    r"(?P<name>\bBearer\s{1,8}|(?i:\bauthorization)[\"']?\s{0,8}[:=]\s{0,8}[\"']?"
+    rf"(?:{_SCHEMES}\s{{1,8}})?)(?!{_SCHEMES}\b)[\w.~+/=-]{{6,}}"
 )
 _ASSIGNED = re.compile(
-    r"(?P<name>[\w.-]*(?:secret|password|passwd|token|api_?key|access_key)[\w.-]*[\"']?\s*[=:]\s*"
-    r"[\"']?)(?P<value>[^\s\"'&;,]+)",
+    r"(?P<name>(?:secret|password|passwd|token|api_?key|access_key)[\w.-]{0,32}[\"']?\s{0,8}[=:]"
+    r"\s{0,8}[\"']?)(?P<value>[^\s\"'&;,]+)",
     re.IGNORECASE,
 )
 # Shorter values (a region, "true", "1") would blank ordinary words out of every message.

@@ -10,6 +10,7 @@ A server is a stranger: what its answers link to is asked of itself only, whatev
 say, and its items name files of this machine only if it answers on this machine itself.
 """
 
+import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pystac
 from pystac_client import Client
@@ -28,7 +29,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 
-from stac.confinement import is_near, remote
+from stac.confinement import is_near, is_unread, remote
 from stac.documents import (
     LARGEST,
     UNREADABLE,
@@ -49,9 +50,13 @@ from stac.locations import (
     CatalogueError,
     EscapeError,
     UnreachableError,
+    is_same_server,
+    origin,
 )
 from stac.queries import Query, QueryError, plane_box
 from stac.retrying import bounded_retry
+
+logger = logging.getLogger(__name__)
 
 PAGE = 200
 # What servers answer to a filter that they cannot read or evaluate.
@@ -160,7 +165,12 @@ class ApiCatalogue:
 
     def _absolute(self, item: pystac.Item) -> pystac.Item:
         item.set_root(self.client)
-        for name, asset in item.assets.items():
+        for name, asset in list(item.assets.items()):
+            if is_unread(asset.href):
+                told = "asset %s of item %s of %s is left out: %s is read by nothing here"
+                logger.warning(told, name, item.id, self.url, asset.href[:200])
+                del item.assets[name]
+                continue
             try:
                 href = asset.get_absolute_href() or asset.href
             except ValueError as error:
@@ -187,6 +197,7 @@ class OneServer(HTTPAdapter):
     def send(self, request: PreparedRequest, *more: Any, **options: Any) -> Response:
         """Send a request, and read its answer up to `LARGEST`."""
         require_same_server(str(request.url), self._url)
+        request.url = encrypted(str(request.url), self._url)
         response = super().send(request, *more, **options)
         data = bytearray()
         for chunk in response.iter_content(CHUNK):
@@ -208,31 +219,30 @@ def require_same_server(href: str, url: str) -> None:
     Raises
     ------
     EscapeError
-        If scheme, host and port are not the same, nor both servers on this machine.
+        If host and port are not the same, nor both servers on this machine.
     """
-    there = origin(href)
-    if there[0] in {"http", "https"} and (there == origin(url) or (is_near(url) and is_near(href))):
+    is_web = origin(href)[0] in {"http", "https"}
+    if is_web and (is_same_server(href, url) or (is_near(url) and is_near(href))):
         return
     msg = (
         f"the API at {url} links to {href[:200]!r}, which is outside it; its pages, collections "
-        "and redirections must stay with its scheme, host and port: if you trust the other server, "
+        "and redirections must stay with its host and port: if you trust the other server, "
         "open the catalogue at the address that it has there"
     )
     raise EscapeError(msg)
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of an address; empty if it has none.
+def encrypted(href: str, url: str) -> str:
+    """Return an address of the API at `url`, by https if that is how it was opened.
 
-    >>> origin("HTTPS://A.org/stac") == origin("https://a.org:443/other")
-    True
+    Servers behind a proxy that ends TLS know themselves by http, and write their links so.
+
+    >>> encrypted("http://a.org/stac/?page=2", "https://a.org/stac")
+    'https://a.org/stac/?page=2'
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return "", "", None
-    return parts.scheme, parts.hostname or "", port
+    if origin(url)[0] == "https" and origin(href)[0] == "http":
+        return urlunsplit(urlsplit(href)._replace(scheme="https", netloc=urlsplit(url).netloc))
+    return href
 
 
 class PatientRequests(StacApiIO):

@@ -77,11 +77,21 @@ def open_catalogue(url: str) -> Catalogue:
     return catalogue
 
 
+def _root(address: str) -> bytes:
+    """Return the root document; some servers send who leaves the last slash away out of TLS."""
+    try:
+        return read_bytes(address, confined=True, largest=LARGEST)
+    except EscapeError:
+        if not address.startswith("https://"):
+            raise
+        return read_bytes(f"{address}/", confined=True, largest=LARGEST)
+
+
 def _is_api(address: str) -> bool:
     if not address.startswith(("http://", "https://")):
         return False
     try:
-        document = parsed(read_bytes(address, confined=True, largest=LARGEST))
+        document = parsed(_root(address))
     except (FileNotFoundError, ValueError):
         return False
     return isinstance(document, dict) and "conformsTo" in document

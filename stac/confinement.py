@@ -8,6 +8,10 @@ REMOTE = frozenset({"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "ab
 """Schemes that name no file of this machine, nor a program that may read one."""
 
 
+ELSEWHERE = frozenset({"ftp", "ftps", "sftp", "hdfs", "oss", "obs", "swift", "gsiftp", "globus"})
+"""Schemes of other servers that nobody here reads."""
+
+
 def is_near(url: str) -> bool:
     """Tell whether a catalogue lies, or answers, on this machine, so that it may name its files.
 
@@ -18,6 +22,16 @@ def is_near(url: str) -> bool:
         return True
     parts = urlsplit(url)
     return parts.scheme == "file" or parts.hostname in {"localhost", "127.0.0.1", "::1"}
+
+
+def is_unread(href: str) -> bool:
+    """Tell whether an address names another server in a way that we do not read, such as FTP.
+
+    >>> is_unread("ftp://a.org/x.tif"), is_unread("file:///x"), is_unread("zip://x::file:///y")
+    (True, False, False)
+    """
+    scheme, separator, _ = href.partition("://")
+    return bool(separator) and "::" not in href and scheme.lower() in ELSEWHERE
 
 
 def remote(href: str, *, root: str) -> str:
@@ -33,7 +47,7 @@ def remote(href: str, *, root: str) -> str:
     """
     scheme, separator, _ = href.partition("://")
     if separator and scheme.lower() in REMOTE:
-        return normalise(href)
+        return href if "?" in href else normalise(href)  # what is signed stays as it stands
     msg = (
         f"the catalogue at {root} links to {href!r}, which is outside it: on this machine, or "
         "nowhere; a catalogue elsewhere names https:// or s3:// addresses: tell its keeper, or "

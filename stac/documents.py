@@ -135,6 +135,8 @@ def _item_fault(item: object) -> str:
     for name in ("properties", "assets"):
         if not isinstance(item.get(name), Mapping):
             return f"its {name} are {shown(item.get(name))}, expected an object"
+    if "geometry" not in item:
+        return "it has no geometry, expected one, or null"
     for name, asset in item["assets"].items():
         if not isinstance(asset, Mapping) or not _is_address(asset.get("href")):
             return f"its asset {shown(name)} is {shown(asset)}, expected an object with href"
@@ -143,7 +145,7 @@ def _item_fault(item: object) -> str:
 
 def _is_address(href: object) -> bool:
     """Tell whether this is text that can be an address: no other text may be asked for."""
-    if not isinstance(href, str) or "\0" in href:
+    if not isinstance(href, str) or not href or "\0" in href:
         return False
     try:
         urlsplit(href)

@@ -61,12 +61,18 @@ def encode(items: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _table(items: Sequence[Mapping[str, Any]]) -> pa.Table:
+    if not items:
+        msg = (
+            "no item of the collection can be read: see the warnings, and ingest its sources again"
+        )
+        raise CatalogueError(msg)
     try:
         return stac_arrow.parse_stac_items_to_arrow([dict(item) for item in items]).read_all()
     except PARSING as error:
         reason = " ".join(str(error).split())[:200]
+        whose = items[0].get("collection") or "the collection"
         msg = (
-            f"the items of {items[0].get('collection')!r} fit no common table ({reason}); correct "
+            f"the items of {whose!r} fit no common table ({reason}); correct "
             "the file that holds this value, or ingest its source again: until then searches read "
             "each item file"
         )

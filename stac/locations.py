@@ -140,6 +140,38 @@ def storage_options(url: str) -> dict[str, Any]:
     }
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of an address; empty if it has none.
+
+    >>> origin("HTTPS://A.org/stac") == origin("https://a.org:443/other")
+    True
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return "", "", None
+    return parts.scheme, parts.hostname or "", port
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Tell whether two addresses are of one server: http and https of a host by default are.
+
+    >>> is_same_server("http://a.org/x", "https://a.org/y")
+    True
+    >>> is_same_server("http://a.org:8080/x", "https://a.org/y")
+    False
+    """
+    first, second = origin(one), origin(other)
+    return first == second or (
+        first[1] == second[1] != ""
+        and all(_PORTS.get(each[0]) == each[2] is not None for each in (first, second))
+    )
+
+
 @lru_cache(maxsize=1)
 def _staying() -> Any:
     """Return what tells aiohttp to refuse answers that send the reader to another server."""
@@ -148,7 +180,8 @@ def _staying() -> Any:
 
     async def refuse(_session: Any, _context: Any, asked: TraceRequestRedirectParams) -> None:
         to = asked.url.join(URL(asked.response.headers.get("Location", "")))
-        if to.origin() == asked.url.origin():
+        is_downgrade = asked.url.scheme == "https" and to.scheme == "http"
+        if is_same_server(str(to), str(asked.url)) and not is_downgrade:
             return
         asked.response.close()
         msg = f"{asked.url} sends its readers to {to.origin()}, which is outside the catalogue; "

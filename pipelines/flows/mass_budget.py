@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster.ledger import KeyFailed
 from pipelines.flows import mass_budget_arrays as arrays
 from pipelines.flows import mass_budget_inputs as inputs
 from pipelines.flows import mass_budget_maps as maps
@@ -43,6 +44,7 @@ from pipelines.lifecycle import MIB, ByKind, Job, Plan, Stage
 from stac import contracts
 
 if TYPE_CHECKING:
+    from pipelines.flows.catalogue_inputs import Source
     from pipelines.settings import Run
 
 MOST_CHUNK_BYTES = 8 * 1024**2
@@ -173,9 +175,17 @@ def _sources(run: Run, found: inputs.MassBudgetInputs, layout: arrays.Layout) ->
     about = "months of a climate model, polygons between gates and grounding line"
     cells = max((records.cells_of(each) for each in together), default=0)
     fields = {"elevation_rate": found.elevation_rate, "basal_melt_rate": found.basal_melt}
-    band = max((Field.of(each, name).bytes() for name, each in fields.items() if each), default=0)
+    band = max((_band_bytes(each, name) for name, each in fields.items() if each), default=0)
     size = 300 * MIB + max(band, cells * (1200 + 16 * records.MONTHS_AT_ONCE))
     return Stage("sources", keys, ByKind(jobs), size, 5.0, about, keys)
+
+
+def _band_bytes(source: Source, name: str) -> int:
+    """Return the memory of a band; a field that cannot be opened fails its key, not the plan."""
+    try:
+        return Field.of(source, name).bytes()
+    except KeyFailed:
+        return 0
 
 
 def _budget_bytes(layout: arrays.Layout) -> int:

@@ -78,9 +78,9 @@ class Field:
         return max(2, fitting - fitting % self.chunk_rows or fitting)
 
     def bytes(self) -> int:
-        """Return the memory that summing it needs at the most [B]."""
-        rows = min(self.rows_at_once(self.x.size) + 1, self.y.size)
-        return rows * self.x.size * (BYTES_PER_CELL + 8 * self.members)
+        """Return the memory that summing it needs at the most, whatever the window [B]."""
+        cells = min(max(CELLS_AT_ONCE, 2 * self.x.size) + self.x.size, self.y.size * self.x.size)
+        return cells * (BYTES_PER_CELL + 8 * self.members)
 
     def read(self, rows: slice, columns: slice) -> FLOAT:
         """Return the mean of the members over a window, shape (rows, columns)."""
@@ -135,6 +135,8 @@ def _measured(field: Field, polygons: gpd.GeoDataFrame) -> tuple[FLOAT, FLOAT]:
     west, south, east, north = polygons.total_bounds
     columns = _within(field.x, west, east, spacing)
     rows = _within(field.y, south, north, spacing)
+    if columns.stop == columns.start:
+        return amount, known
     for band in _bands(rows, field.rows_at_once(columns.stop - columns.start)):
         y, x = field.y[band], field.x[columns]
         low, high = y.min() - spacing, y.max() + spacing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pipelines.flows.restoration_inputs import RestorationFound, Striped
     from pipelines.lifecycle import Finished
     from pipelines.settings import Run
+
+logger = logging.getLogger(__name__)
 
 TITLE = "Landsat 7 scenes of ice shelves with their gaps filled"
 DRAWN_PX = 384
@@ -49,7 +52,8 @@ def tell(finished: Finished, *, run: Run, found: RestorationFound) -> None:
         for number, label in enumerate(summer.labels):
             try:
                 shown = part(scenes, finished.group, summer, number)
-            except KeyFailed:  # a chunk of the scene is damaged: its key failed, and says so
+            except KeyFailed as damage:
+                logger.warning("no figure of %s %s: %s", summer.shelf, label, damage)
                 continue
             data = restored_scene.drawn(*shown, title=f"{summer.shelf}, {label}")
             finished.write(f"figures/{summer.shelf}_{summer.summer}_{label}.png", data)

@@ -1,12 +1,16 @@
 """A STAC API that is not on this machine leads its readers neither to our files nor elsewhere."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from stac import api_catalogue, catalogue, documents
+from stac.api_catalogue import OneServer
 from stac.catalogue import CatalogueError, EscapeError, open_catalogue
 from stac.document_catalogue import items_from_documents
 from tests.stac.scripted_server import ScriptedServer, collection, item, scripted
@@ -249,3 +253,54 @@ def test_a_page_beyond_all_bounds_is_refused(
 
     with pytest.raises(CatalogueError, match=r"10,000 bytes"):
         ask(stranger.url)
+
+
+@pytest.mark.parametrize("href", ["ftp://a.example/x.TIF", "hdfs://a/x.zarr"])
+def test_an_address_that_nothing_reads_costs_its_asset_alone(
+    stranger: ScriptedServer, caplog: pytest.LogCaptureFixture, href: str
+):
+    assets = {"old": {"href": href}, "data": {"href": "https://a.example/x.zarr"}}
+    stranger.become_api(item(assets=assets))
+
+    (found,) = open_catalogue(stranger.url).search()
+
+    assert list(found.assets) == ["data"]
+    assert f"is left out: {href} is read by nothing here" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("opened", "linked", "asked"),
+    [
+        (
+            "https://a.example/stac",
+            "http://a.example/stac/?page=2",
+            "https://a.example/stac/?page=2",
+        ),
+        ("https://a.example/stac", "https://a.example:443/x", "https://a.example:443/x"),
+        ("http://a.example/stac", "https://a.example/x", "https://a.example/x"),
+    ],
+)
+def test_a_server_behind_a_proxy_is_asked_by_https_if_it_was_opened_so(
+    monkeypatch: pytest.MonkeyPatch, opened: str, linked: str, asked: str
+):
+    """Such a server knows itself by http, and writes its links so."""
+    sent: list[str] = []
+
+    def send(_: object, request: requests.PreparedRequest, **__: object) -> requests.Response:
+        sent.append(str(request.url))
+        answer = requests.Response()
+        answer.status_code, answer.raw = 200, io.BytesIO(b"{}")
+        return answer
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    OneServer(opened).send(requests.Request("GET", linked).prepare())
+
+    assert sent == [asked]
+
+
+@pytest.mark.parametrize(
+    "linked", ["http://a.example:8080/x", "https://b.example/x", "https://a.example.b.example/x"]
+)
+def test_another_port_or_host_is_another_server(linked: str):
+    with pytest.raises(EscapeError, match="outside it"):
+        OneServer("https://a.example/stac").send(requests.Request("GET", linked).prepare())

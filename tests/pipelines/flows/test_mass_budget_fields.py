@@ -113,6 +113,9 @@ def test_memory_is_that_of_a_band_however_large_the_field():
     )
 
     assert large == small < 512 * 2**20
+    # A window's width rounds to chunks otherwise than the whole width.
+    narrow = Field(Source("a", "", ""), "rate", np.arange(1955.0), np.arange(9000.0), 1, 512)
+    assert narrow.rows_at_once(1953) * 1953 * fields.BYTES_PER_CELL <= narrow.bytes()
 
 
 def test_a_region_without_any_value_is_not_known_and_pieces_stand_for_each_other(source, polygons):
@@ -129,6 +132,17 @@ def test_a_region_without_any_value_is_not_known_and_pieces_stand_for_each_other
     rate = (each[0] + each[1]) / (area[0] + area[1])
     assert sums[0] == pytest.approx(each[0] - each[1] + rate * area[4])
     assert np.isnan(nothing[0])
+    assert missing[0] == 1.0
+
+
+@pytest.mark.parametrize("shape", [shapely.box(1e6, 0.2e6, 1.1e6, 0.3e6), SHAPES[4]])
+def test_a_field_beside_all_polygons_has_no_value_for_them(source, shape):
+    """East of the grid at its height, and beyond it both ways."""
+    table = gpd.GeoDataFrame({"area_km2": [1e4]}, geometry=[shape], crs="EPSG:3031")
+
+    sums, missing = field_sums(source, "rate", table, scipy.sparse.eye_array(1, format="csr"))
+
+    assert np.isnan(sums[0])
     assert missing[0] == 1.0
 
 
