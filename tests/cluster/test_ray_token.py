@@ -71,6 +71,7 @@ def test_actors_of_a_cluster_with_our_token_write_the_same_rows(head, monkeypatc
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and _holds_token(path)]
 
 
+@pytest.mark.long  # Ray waits a minute for the server that died
 def test_a_client_server_that_dies_as_it_starts_is_asked_for_again(head, site, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)

@@ -148,6 +148,7 @@ def test_a_driver_killed_while_it_writes_to_s3_does_too(s3_environment):
 
 @pytest.mark.slow
 @pytest.mark.services
+@pytest.mark.long
 def test_a_driver_with_workers_killed_while_they_write_to_s3_does_too(s3_environment):
     survive(s3_environment.url("killed-workers/product.icechunk"), "--workers=2", moments=1, seed=4)
 

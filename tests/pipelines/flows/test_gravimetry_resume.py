@@ -55,6 +55,7 @@ def quiet(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_killed_again_and_again_ends_with_the_arrays_of_a_quiet_one(
     write_run: WriteRun, tmp_path: Path, quiet: Path
 ) -> None:
