@@ -50,9 +50,8 @@ from stac.locations import (
     CatalogueError,
     EscapeError,
     UnreachableError,
-    is_same_server,
-    origin,
 )
+from stac.origins import is_same_server, origin
 from stac.queries import Query, QueryError, plane_box
 from stac.retrying import bounded_retry
 
