@@ -12,6 +12,7 @@ import pytest
 from cluster import conditional_writes, object_store
 from cluster.object_store import StoreError, TransactionError
 from tests.fixtures.seaweed import S3Store, forget_filesystems
+from tests.fixtures.serving import serving
 
 
 class FakeS3(ThreadingHTTPServer):
@@ -121,15 +122,9 @@ def serve(own_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Any:
         honours: frozenset[str] = BOTH, *, says_so: bool = False, atomic: bool = True
     ) -> Iterator[FakeS3]:
         server = FakeS3(honours, says_so=says_so, atomic=atomic)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
-        try:
+        with serving(server):
             yield server
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     return running
 

@@ -4,11 +4,12 @@ An address such as 127.0.0.2 is of this machine for the system, and a stranger's
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.fixtures.serving import serving
 
 STRANGER = "127.0.0.2"
 CONFORMS = [
@@ -83,14 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
 def scripted(host: str = STRANGER) -> Iterator[ScriptedServer]:
     """Run a server on a free port."""
     server = ScriptedServer(host)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def collection(name: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ the first ones that are asked for a page.
 """
 
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,8 @@ from typing import Any
 import cql2
 import shapely
 from shapely.geometry import shape
+
+from tests.fixtures.serving import serving
 
 CORE = "https://api.stacspec.org/v1.0.0/core"
 SEARCH = "https://api.stacspec.org/v1.0.0/item-search"
@@ -174,11 +175,5 @@ def running(
 ) -> Iterator[StacApiServer]:
     """Serve items on a free port of the loopback."""
     server = StacApiServer(items, filters=filters, refusal=refusal)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -13,6 +13,7 @@ import pytest
 from stac import signing
 from stac.landsat_services import SERVICES, ServiceError
 from stac.signing import Signer, SigningError, signed, unsigned
+from tests.fixtures.serving import serving
 
 HREF = "https://landsateuwest.blob.core.windows.net/landsat-c2/level-2/a_SR_B4.TIF"
 OTHERS = [
@@ -68,14 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def sas() -> Iterator[SasServer]:
     server = SasServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_an_address_in_azure_gets_the_token_of_its_container(sas: SasServer):

@@ -28,6 +28,7 @@ from pipelines.worlds.antarctica import Antarctica
 from pipelines.worlds.gravity_files import WrittenGravity
 from pipelines.worlds.signals import resolved_mass_rates
 from stac.ingest import ingest
+from tests.fixtures.damaged_chunks import cut_short
 
 from .conftest import DEGREE, WriteRun, fill
 
@@ -294,15 +295,6 @@ def test_a_damaged_model_of_rebound_fails_its_key_alone(
 
     with pytest.raises(KeyFailed, match=f"{job.gia[0].id}: its values cannot be read"):
         job._gia_rate(job.gia[0])
-
-
-def cut_short(store: Path, array: str) -> tuple[Path, bytes]:
-    """Cut the first chunk of an array in half; return its file and what it held."""
-    chunk = next(path for path in sorted((store / array).rglob("*")) if path.is_file()
-                 and path.name != "zarr.json")  # fmt: skip
-    whole = chunk.read_bytes()
-    chunk.write_bytes(whole[: len(whole) // 2])
-    return chunk, whole
 
 
 def test_a_run_without_its_polygons_stops_and_publishes_nothing(
